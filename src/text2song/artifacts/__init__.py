@@ -1,0 +1,1 @@
+"""On-disk formats that cross machines, each with a digest."""

@@ -1,0 +1,1 @@
+"""The database: engine, base table, pages of rows, migrations."""

@@ -1,0 +1,197 @@
+"""Every error that the studio raises on purpose, as one tree.
+
+Messages are written for the person who caused the error: what is wrong, and what to do next.
+The edges translate: `api/problems.py` gives each branch an HTTP status, `cli/` an exit code.
+Nothing here knows of either. A `code` is stable: scripts may rely on it.
+
+    StudioError                        studio_error
+    ├── InvalidInput                   invalid_input         what was asked for cannot be
+    │   └── InvalidCursor              invalid_cursor
+    ├── NotFound                       not_found             nothing has that id
+    ├── Conflict                       conflict              the state of things forbids it
+    │   ├── InUse                      in_use                something immutable needs it
+    │   └── IdempotencyMismatch        idempotency_mismatch  same key, another body
+    ├── Refused                        refused               not allowed from here
+    │   ├── ForeignHost                foreign_host
+    │   ├── ForeignOrigin              foreign_origin
+    │   └── ProxyRefused               proxy_refused
+    ├── TooLarge                       too_large             the body is over the limit
+    ├── RangeUnsatisfiable             range_unsatisfiable   the bytes asked for do not exist
+    ├── Unavailable                    unavailable           try again later
+    │   ├── NoModelServed              no_model_served
+    │   ├── DatabaseBusy               database_busy
+    │   ├── StorageFull                storage_full
+    │   └── StorageFailed              storage_failed
+    ├── SetupError                     setup_error           the installation is not as it must be
+    │   ├── MissingPart                missing_part          a package or program is not installed
+    │   ├── SchemaTooNew               schema_too_new
+    │   ├── SchemaTooOld               schema_too_old
+    │   ├── PortInUse                  port_in_use
+    │   └── InvalidSetting             invalid_setting
+    ├── ModelError                     model_error           the neural network or its files
+    │   ├── ModelMissing               model_missing
+    │   ├── ModelCorrupt               model_corrupt
+    │   ├── ModelUnsupported           model_unsupported
+    │   ├── ModelOutputRejected        model_output_rejected silent, NaN or clipped
+    │   ├── DownloadFailed             download_failed
+    │   └── OutOfMemory                out_of_memory
+    ├── BlobMissing                    blob_missing
+    ├── BlobCorrupt                    blob_corrupt
+    ├── ClaimLost                      claim_lost            another worker owns the job now
+    └── WorkerLost                     worker_lost           too many workers died on this job
+"""
+
+from typing import ClassVar
+
+
+class StudioError(Exception):
+    """The root: an error with a stable code and a message for a person."""
+
+    code: ClassVar[str] = "studio_error"
+    is_retryable: ClassVar[bool] = False
+    """Whether the same work may succeed when it is simply tried again."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        """Where in the input the fault lies, as a dotted path such as `prompt.attributes.tempo`."""
+
+
+class InvalidInput(StudioError):
+    code = "invalid_input"
+
+
+class InvalidCursor(InvalidInput):
+    code = "invalid_cursor"
+
+
+class NotFound(StudioError):
+    code = "not_found"
+
+
+class Conflict(StudioError):
+    code = "conflict"
+
+
+class InUse(Conflict):
+    code = "in_use"
+
+
+class IdempotencyMismatch(Conflict):
+    code = "idempotency_mismatch"
+
+
+class Refused(StudioError):
+    code = "refused"
+
+
+class ForeignHost(Refused):
+    code = "foreign_host"
+
+
+class ForeignOrigin(Refused):
+    code = "foreign_origin"
+
+
+class ProxyRefused(Refused):
+    code = "proxy_refused"
+
+
+class TooLarge(StudioError):
+    code = "too_large"
+
+
+class RangeUnsatisfiable(StudioError):
+    code = "range_unsatisfiable"
+
+
+class Unavailable(StudioError):
+    code = "unavailable"
+    is_retryable = True
+
+
+class NoModelServed(Unavailable):
+    code = "no_model_served"
+
+
+class DatabaseBusy(Unavailable):
+    code = "database_busy"
+
+
+class StorageFull(Unavailable):
+    code = "storage_full"
+
+
+class StorageFailed(Unavailable):
+    code = "storage_failed"
+
+
+class SetupError(StudioError):
+    code = "setup_error"
+
+
+class MissingPart(SetupError):
+    code = "missing_part"
+
+
+class SchemaTooNew(SetupError):
+    code = "schema_too_new"
+
+
+class SchemaTooOld(SetupError):
+    code = "schema_too_old"
+
+
+class PortInUse(SetupError):
+    code = "port_in_use"
+
+
+class InvalidSetting(SetupError):
+    code = "invalid_setting"
+
+
+class ModelError(StudioError):
+    code = "model_error"
+
+
+class ModelMissing(ModelError):
+    code = "model_missing"
+
+
+class ModelCorrupt(ModelError):
+    code = "model_corrupt"
+
+
+class ModelUnsupported(ModelError):
+    code = "model_unsupported"
+
+
+class ModelOutputRejected(ModelError):
+    code = "model_output_rejected"
+
+
+class DownloadFailed(ModelError):
+    code = "download_failed"
+    is_retryable = True
+
+
+class OutOfMemory(ModelError):
+    code = "out_of_memory"
+    is_retryable = True
+
+
+class BlobMissing(StudioError):
+    code = "blob_missing"
+
+
+class BlobCorrupt(StudioError):
+    code = "blob_corrupt"
+
+
+class ClaimLost(StudioError):
+    code = "claim_lost"
+
+
+class WorkerLost(StudioError):
+    code = "worker_lost"

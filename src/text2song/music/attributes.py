@@ -1,0 +1,95 @@
+"""The structured half of a prompt: style, tempo, instrumentation, mood, duration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from text2song.errors import InvalidInput
+from text2song.music.numbers import require_number
+
+WORD_LIMIT: Final = 100
+"""Characters in one word or phrase (a style, a mood, an instrument)."""
+INSTRUMENT_LIMIT: Final = 16
+TEMPO_RANGE_BPM: Final = (20.0, 300.0)
+DURATION_RANGE_SECONDS: Final = (0.5, 300.0)
+"""What can be written down; the model that is served may allow less."""
+
+
+def clean_text(value: object, *, name: str, limit: int) -> str:
+    """One line of text: outer and repeated white space gone, never empty, at most `limit` characters."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name} must be text, not {value!r}.", field=name)
+    text = " ".join(value.split())
+    if not text:
+        raise InvalidInput(f"{name} is empty: write some words, or leave it out.", field=name)
+    if not text.isprintable():
+        raise InvalidInput(f"{name} holds characters that cannot be printed.", field=name)
+    if len(text) > limit:
+        raise InvalidInput(f"{name} has {len(text)} characters; the limit is {limit}.", field=name)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class MusicAttributes:
+    """Validated once, here; stored as JSON under the names of the product's design (see `as_json`)."""
+
+    style: str | None = None
+    tempo_bpm: float | None = None
+    instrumentation: tuple[str, ...] = ()
+    mood: str | None = None
+    duration_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Clean the words and check the numbers.
+
+        Raises:
+            InvalidInput: with the attribute's name as its field.
+        """
+        for name in ("style", "mood"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, clean_text(value, name=name, limit=WORD_LIMIT))
+        if isinstance(self.instrumentation, str) or len(self.instrumentation) > INSTRUMENT_LIMIT:
+            raise InvalidInput(
+                f"instrumentation is a list of at most {INSTRUMENT_LIMIT} instruments.",
+                field="instrumentation",
+            )
+        words = (clean_text(i, name="instrumentation", limit=WORD_LIMIT) for i in self.instrumentation)
+        object.__setattr__(self, "instrumentation", tuple(words))
+        if self.tempo_bpm is not None:
+            low, high = TEMPO_RANGE_BPM
+            tempo = require_number(self.tempo_bpm, name="tempo", low=low, high=high, unit="BPM")
+            object.__setattr__(self, "tempo_bpm", tempo)
+        if self.duration_seconds is not None:
+            low, high = DURATION_RANGE_SECONDS
+            seconds = require_number(
+                self.duration_seconds, name="duration", low=low, high=high, unit="seconds"
+            )
+            object.__setattr__(self, "duration_seconds", seconds)
+
+    def as_json(self) -> dict[str, Any]:
+        """The stored form: `{style, tempo, instrumentation, mood, duration}`, always all five."""
+        return {
+            "style": self.style,
+            "tempo": self.tempo_bpm,
+            "instrumentation": list(self.instrumentation),
+            "mood": self.mood,
+            "duration": self.duration_seconds,
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """The inverse of `as_json`; absent names mean absent attributes, unknown names are refused."""
+        unknown = sorted(set(stored) - {"style", "tempo", "instrumentation", "mood", "duration"})
+        if unknown:
+            raise InvalidInput(
+                f"{unknown[0]} is not an attribute; there are style, tempo, instrumentation, mood, duration.",
+                field=unknown[0],
+            )
+        return cls(
+            style=stored.get("style"),
+            tempo_bpm=stored.get("tempo"),
+            instrumentation=tuple(stored.get("instrumentation") or ()),
+            mood=stored.get("mood"),
+            duration_seconds=stored.get("duration"),
+        )

@@ -1,0 +1,1 @@
+"""What is heard: waveforms, sound files, peaks to draw, loudness to match."""
