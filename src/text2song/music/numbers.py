@@ -11,9 +11,7 @@ def require_number(value: object, *, name: str, low: float, high: float, unit: s
         raise InvalidInput(f"{name} must be a number, not {value!r}.", field=name)
     suffix = f" {unit}" if unit else ""
     if not math.isfinite(value) or not low <= value <= high:
-        raise InvalidInput(
-            f"{name} must be between {low:g} and {high:g}{suffix}, not {value!r}.", field=name
-        )
+        raise InvalidInput(f"{name} must be between {low:g} and {high:g}{suffix}, not {value!r}.", field=name)
     return float(value)
 
 

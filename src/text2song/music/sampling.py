@@ -32,9 +32,7 @@ class SamplingParams:
             "temperature": require_number(self.temperature, name="temperature", low=0.05, high=5.0),
             "top_k": require_whole(self.top_k, name="top_k", low=0, high=100_000),
             "top_p": require_number(self.top_p, name="top_p", low=0.01, high=1.0),
-            "guidance_scale": require_number(
-                self.guidance_scale, name="guidance_scale", low=1.0, high=20.0
-            ),
+            "guidance_scale": require_number(self.guidance_scale, name="guidance_scale", low=1.0, high=20.0),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)

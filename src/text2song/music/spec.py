@@ -41,9 +41,7 @@ class GenerationSpec:
         if not self.sentence:
             raise InvalidInput("the sentence is empty.", field="sentence")
         low, high = DURATION_RANGE_SECONDS
-        seconds = require_number(
-            self.duration_seconds, name="duration", low=low, high=high, unit="seconds"
-        )
+        seconds = require_number(self.duration_seconds, name="duration", low=low, high=high, unit="seconds")
         object.__setattr__(self, "seed", require_seed(self.seed))
         object.__setattr__(self, "duration_seconds", seconds)
 
