@@ -49,7 +49,7 @@ class MusicAttributes:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, clean_text(value, name=name, limit=WORD_LIMIT))
-        if isinstance(self.instrumentation, str) or len(self.instrumentation) > INSTRUMENT_LIMIT:
+        if len(self.instrumentation) > INSTRUMENT_LIMIT:
             raise InvalidInput(
                 f"instrumentation is a list of at most {INSTRUMENT_LIMIT} instruments.",
                 field="instrumentation",
@@ -86,10 +86,13 @@ class MusicAttributes:
                 f"{unknown[0]} is not an attribute; there are style, tempo, instrumentation, mood, duration.",
                 field=unknown[0],
             )
+        instrumentation = stored.get("instrumentation") or ()
+        if isinstance(instrumentation, str):  # a string is a sequence too, of letters
+            raise InvalidInput('instrumentation is a list, such as ["piano"].', field="instrumentation")
         return cls(
             style=stored.get("style"),
             tempo_bpm=stored.get("tempo"),
-            instrumentation=tuple(stored.get("instrumentation") or ()),
+            instrumentation=tuple(instrumentation),
             mood=stored.get("mood"),
             duration_seconds=stored.get("duration"),
         )
