@@ -1,0 +1,92 @@
+"""What every request and response body shares: strict models, pages, and the shape of a problem.
+
+Lies below the features, so that their schemas and their documented errors are alike without
+importing the API. Which error gets which status is not known here; see `api/problems.py`.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
+"""RFC 9457, section 3."""
+PROBLEM_SCHEMA_REF: Final = "#/components/schemas/Problem"
+
+T = TypeVar("T")
+
+
+class WireModel(BaseModel):
+    """A body: unknown fields are refused, NaN and infinities too, and nothing changes after validation.
+
+    Fields with a default are always sent, so the schema of an answer calls them required.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        allow_inf_nan=False,
+        frozen=True,
+        json_schema_serialization_defaults_required=True,
+    )
+
+
+def _refuse_lookalikes(value: object) -> object:
+    if isinstance(value, bool | str):
+        raise PydanticCustomError("number_expected", "must be a number, without quotation marks")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_refuse_lookalikes)]
+"""A whole number in a JSON body. Pydantic alone would read `true` as 1 and `"3"` as 3."""
+Number = Annotated[float, BeforeValidator(_refuse_lookalikes)]
+"""A number in a JSON body, under the same rule."""
+
+
+class Page(WireModel, Generic[T]):
+    """One page of a list."""
+
+    items: list[T]
+    next_cursor: str | None = Field(
+        description="Give this as `cursor` to get the next page; null on the last page."
+    )
+
+
+class FieldProblem(WireModel):
+    """One fault in what was sent."""
+
+    field: str = Field(description="Where it lies, as a dotted path.", examples=["prompt.attributes.tempo"])
+    message: str = Field(description="What is wrong with it.")
+
+
+class Problem(WireModel):
+    """An error as RFC 9457 writes it, with the studio's stable code."""
+
+    type: str = Field(description="Where this kind of problem is described, relative to this server.")
+    title: str = Field(description="The kind of problem, in a few words.")
+    status: int = Field(description="The HTTP status, repeated.")
+    detail: str = Field(description="What is wrong, and what to do next.")
+    code: str = Field(description="Stable: scripts may rely on it.", examples=["not_found"])
+    instance: str = Field(description="The path that was asked for.")
+    request_id: str = Field(description="Stands in the server's log too, and in `X-Request-ID`.")
+    field: str | None = Field(default=None, description="The first fault's place, where there is one.")
+    errors: list[FieldProblem] = Field(default=[], description="Each fault, where the input has faults.")
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a router gives FastAPI as `responses=`, for the problems that its endpoint can answer with.
+
+    >>> sorted(problem_responses(404, 409))
+    [404, 409]
+    """
+    return {status: problem_response(HTTPStatus(status).phrase) for status in statuses}
+
+
+def problem_response(description: str) -> dict[str, Any]:
+    """One entry of OpenAPI's `responses`: a problem, under its own media type.
+
+    FastAPI's `model=` would file it under `application/json`; `create_app` adds the schema itself.
+    """
+    content: Mapping[str, Any] = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": PROBLEM_SCHEMA_REF}}}
+    return {"description": description, "content": content}
