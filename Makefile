@@ -1,0 +1,63 @@
+# What the project can do; `make help` lists it.
+# Every path is relative, so the folder may have spaces in its name.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+BIN := .venv/bin
+SET_UP := python=$$(sh tools/find_python.sh) && "$$python" tools/set_up.py
+SITE := $(if $(wildcard web/package.json),site)
+
+.PHONY: help setup studio test check proof format lint types contracts check-model-layer constraints
+.PHONY: site installed-studio installed-dev installed-model
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+
+setup: installed-dev ## install all that developing and testing need, into .venv
+
+studio: installed-studio $(SITE) ## set up and serve the studio (HOST=, PORT=)
+	@$(BIN)/text2song serve --host "$(HOST)" --port "$(PORT)"
+
+test: installed-dev ## set up and run every test but the long proofs
+	@$(BIN)/pytest --numprocesses 2
+
+# The tests come last, so that pytest's closing line does too.
+check: lint types contracts check-model-layer test ## the gate: format, lint, types, import contracts, tests
+
+proof: installed-dev ## run the long proofs; results go to docs/proof
+	@$(BIN)/pytest -m proof --results docs/proof
+
+format: installed-dev ## format the code and mend what ruff can mend
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+lint: installed-dev ## check format and lint
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: installed-dev ## check the types
+	@$(BIN)/mypy
+
+contracts: installed-dev ## check who imports whom
+	@$(BIN)/lint-imports --no-logo
+
+check-model-layer: installed-model ## test the model layer where nothing of the server is installed
+	@.venv-model/bin/python tools/run_model_layer_tests.py
+
+constraints: installed-dev ## refresh constraints.txt to the newest versions that fit
+	@$(BIN)/python -m tools.refresh_constraints
+
+site:
+	@npm --prefix web install --no-save
+	@npm --prefix web run build
+
+installed-studio:
+	@$(SET_UP) studio
+
+installed-dev:
+	@$(SET_UP) dev
+
+installed-model:
+	@$(SET_UP) model

@@ -1,0 +1,207 @@
+"""Make a virtual environment with all that one purpose needs; `make` runs this before most targets.
+
+Runs before anything is installed, so it imports the standard library alone. The second run finds a
+stamp, touches no network and is done in milliseconds. The stamp is written last: a set-up that was
+interrupted is simply repeated.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+UV_VERSION: Final = "0.13.9"
+ROOT: Final = Path(__file__).resolve().parent.parent
+QUIET_PIP: Final = ("--disable-pip-version-check", "install", "--quiet")
+PYLOCK: Final = ("--preview-features", "pylock")
+"""uv calls the format experimental; its version is pinned above."""
+STAMP: Final = "set-up.json"
+TIMEOUT_SECONDS: Final = 10.0
+"""For asking how long one file is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A virtual environment: where it is, which extra of the package it holds, and what beside it."""
+
+    folder: str
+    extra: str
+    beside: tuple[str, ...] = ()
+
+
+ENVIRONMENTS: Final = {
+    "studio": Environment(".venv", "studio"),
+    "dev": Environment(".venv", "dev"),
+    # Proves that the model layer works where nothing of the server is installed.
+    "model": Environment(".venv-model", "model", ("hypothesis", "pytest", "pytest-timeout")),
+}
+HOLDS: Final = {"studio": ("studio", "dev"), "dev": ("dev",), "model": ("model",)}
+"""Which environments satisfy a wish for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What a lock file names: how many packages, how many bytes, and whose size nobody could tell."""
+
+    packages: int
+    size_bytes: int
+    unknown: tuple[str, ...]
+
+
+def fingerprint(root: Path) -> str:
+    """A digest of the files that decide what is installed."""
+    digest = hashlib.sha256()
+    for name in ("pyproject.toml", "constraints.txt", "tools/set_up.py"):
+        digest.update((root / name).read_bytes())
+    return digest.hexdigest()
+
+
+def read_stamp(folder: Path) -> dict[str, str]:
+    """What the last complete set-up left, or nothing."""
+    try:
+        stamp: dict[str, str] = json.loads((folder / STAMP).read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp
+
+
+def is_ready(folder: Path, *, name: str, root: Path) -> bool:
+    """Whether the environment in `folder` already holds what `name` asks for, at this place."""
+    stamp = read_stamp(folder)
+    is_same = stamp.get("root") == str(root) and stamp.get("fingerprint") == fingerprint(root)
+    return is_same and stamp.get("name") in HOLDS[name] and (folder / "bin" / "python").exists()
+
+
+def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` for uv, which does not read pip's own variables."""
+    found = dict(environ)
+    find_links = environ.get("UV_FIND_LINKS") or ",".join(environ.get("PIP_FIND_LINKS", "").split())
+    index = environ.get("UV_DEFAULT_INDEX") or environ.get("PIP_INDEX_URL")
+    if find_links:
+        found["UV_FIND_LINKS"] = find_links
+    if index:
+        found["UV_DEFAULT_INDEX"] = index
+    return found
+
+
+def torch_options(environ: Mapping[str, str]) -> list[str]:
+    """Let uv choose the build of torch that fits the machine, unless the person has chosen.
+
+    The registry's own build for Linux carries CUDA: gigabytes that a machine without a GPU cannot use.
+    """
+    has_chosen = any(environ.get(v) for v in ("UV_FIND_LINKS", "PIP_FIND_LINKS", "UV_TORCH_BACKEND"))
+    return [] if has_chosen else ["--torch-backend=auto"]
+
+
+def _size_bytes(file: Mapping[str, Any]) -> int | None:
+    if "size" in file:
+        return int(file["size"])
+    try:
+        request = urllib.request.Request(file["url"], method="HEAD")  # noqa: S310 - from uv's own lock file
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
+            return int(answer.headers["Content-Length"])
+    except (KeyError, OSError, TypeError, ValueError):
+        return None
+
+
+def measure_download(lock: Mapping[str, Any]) -> Download:
+    """Sum the sizes in a lock file; of several wheels that fit, the largest counts."""
+    packages = [p for p in lock.get("packages", []) if "directory" not in p]
+    total_bytes, unknown = 0, []
+    for package in packages:
+        files = package.get("wheels") or [package.get("sdist", {})]
+        sizes = [size for file in files if (size := _size_bytes(file)) is not None]
+        total_bytes += max(sizes, default=0)
+        if not sizes:
+            unknown.append(package["name"])
+    return Download(len(packages), total_bytes, tuple(unknown))
+
+
+def describe_download(download: Download) -> str:
+    """One line for the person who waits."""
+    line = (
+        f"Downloads at most {download.size_bytes / 1e6:,.0f} MB in {download.packages} packages"
+        " (less where uv has some of them in its cache)."
+    )
+    if download.unknown:
+        line += f" Not counted, because the index does not tell: {', '.join(download.unknown)}."
+    return line
+
+
+def _run(command: Sequence[str | Path], *, environ: Mapping[str, str]) -> None:
+    try:
+        subprocess.run(command, check=True, cwd=ROOT, env=environ)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(
+            f"Set-up stopped: {error}\nThe lines above say why. Without a network, packages can come from a"
+            " folder of wheels (PIP_FIND_LINKS=) or a mirror (UV_DEFAULT_INDEX=). Then run the same command"
+            " again; it goes on from here."
+        ) from None
+
+
+def _clear_if_moved(folder: Path) -> None:
+    """Remove an environment whose Python is gone or whose scripts point to where it once was."""
+    moved = read_stamp(folder).get("root", str(ROOT)) != str(ROOT)
+    if folder.exists() and (moved or not (folder / "bin" / "python").exists()):
+        shutil.rmtree(folder)
+
+
+def _install(wish: Environment, *, folder: Path, environ: Mapping[str, str]) -> None:
+    """Lock, say how much will be downloaded, and install the package in place with what it needs."""
+    python, uv, lock = folder / "bin" / "python", folder / "bin" / "uv", folder / "pylock.toml"
+    beside = folder / "beside.in"
+    beside.write_text("".join(f"{requirement}\n" for requirement in wish.beside))
+    resolve: list[str | Path] = [
+        uv,
+        *PYLOCK,
+        "pip",
+        "compile",
+        "--quiet",
+        "--python",
+        python,
+        *torch_options(environ),
+    ]
+    resolve += ["--extra", wish.extra, "--constraints", "constraints.txt", "pyproject.toml", beside]
+    _run([*resolve, "--format", "pylock.toml", "--output-file", lock], environ=environ)
+    print(describe_download(measure_download(tomllib.loads(lock.read_text()))), flush=True)
+    install: list[str | Path] = [uv, "pip", "install", "--python", python]
+    _run([*install, *PYLOCK, "--requirements", lock], environ=environ)
+    _run([*install, "--quiet", "--no-deps", "--editable", "."], environ=environ)
+
+
+def set_up(name: str) -> None:
+    """Make or bring up to date the environment called `name`."""
+    wish = ENVIRONMENTS[name]
+    folder = ROOT / wish.folder
+    if is_ready(folder, name=name, root=ROOT):
+        return
+    environ = uv_environment(os.environ)
+    _clear_if_moved(folder)
+    (folder / STAMP).unlink(missing_ok=True)
+    print(f"Setting up {wish.folder} for text2song[{wish.extra}].", flush=True)
+    if not folder.exists():
+        _run([sys.executable, "-m", "venv", folder], environ=environ)
+    _run([folder / "bin" / "python", "-m", "pip", *QUIET_PIP, f"uv=={UV_VERSION}"], environ=environ)
+    _install(wish, folder=folder, environ=environ)
+    done = {"name": name, "root": str(ROOT), "fingerprint": fingerprint(ROOT)}
+    (folder / STAMP).write_text(json.dumps(done))
+
+
+def main() -> None:
+    """Read the purpose from the command line."""
+    parser = argparse.ArgumentParser(description="Make a virtual environment for one purpose.")
+    parser.add_argument("name", choices=sorted(ENVIRONMENTS))
+    set_up(parser.parse_args().name)
+
+
+if __name__ == "__main__":
+    main()
