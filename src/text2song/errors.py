@@ -32,12 +32,14 @@ Nothing here knows of either. A `code` is stable: scripts may rely on it.
     │   ├── ModelMissing               model_missing
     │   ├── ModelCorrupt               model_corrupt
     │   ├── ModelUnsupported           model_unsupported
+    │   ├── TakesFailed                takes_failed          some takes of a job; their siblings are kept
     │   ├── ModelOutputRejected        model_output_rejected silent, NaN or clipped
     │   ├── DownloadFailed             download_failed
     │   └── OutOfMemory                out_of_memory
     ├── BlobMissing                    blob_missing
     ├── BlobCorrupt                    blob_corrupt
     ├── ClaimLost                      claim_lost            another worker owns the job now
+    ├── UnexpectedFailure              unexpected_failure    an error that nobody foresaw; it may pass
     └── WorkerLost                     worker_lost           too many workers died on this job
 """
 
@@ -105,6 +107,11 @@ class TooLarge(StudioError):
 class RangeUnsatisfiable(StudioError):
     code = "range_unsatisfiable"
 
+    def __init__(self, message: str, *, field: str | None = None, size_bytes: int | None = None) -> None:
+        super().__init__(message, field=field)
+        self.size_bytes = size_bytes
+        """How many bytes there are, so that the next range can be right."""
+
 
 class Unavailable(StudioError):
     code = "unavailable"
@@ -167,6 +174,10 @@ class ModelUnsupported(ModelError):
     code = "model_unsupported"
 
 
+class TakesFailed(ModelError):
+    code = "takes_failed"
+
+
 class ModelOutputRejected(ModelError):
     code = "model_output_rejected"
 
@@ -191,6 +202,11 @@ class BlobCorrupt(StudioError):
 
 class ClaimLost(StudioError):
     code = "claim_lost"
+
+
+class UnexpectedFailure(StudioError):
+    code = "unexpected_failure"
+    is_retryable = True
 
 
 class WorkerLost(StudioError):

@@ -1,0 +1,1 @@
+"""Audio samples: what was made, how it was made, and its bytes."""

@@ -1,0 +1,121 @@
+"""`/audio`."""
+
+import uuid
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response, status
+from starlette.concurrency import run_in_threadpool
+
+from text2song.audio import delivery, queries, service
+from text2song.audio.schemas import AudioSampleOut, Comparison, PeaksOut
+from text2song.db.pages import DEFAULT_LIMIT, MAX_LIMIT
+from text2song.errors import InvalidInput
+from text2song.sound.files import FORMATS, format_named
+from text2song.studio import Studio
+from text2song.units import ReaderUnit, StudioUnit, WorkUnit
+from text2song.wire import Page, problem_responses
+
+router = APIRouter(prefix="/audio", tags=["audio"])
+
+Answers = dict[int | str, dict[str, Any]]
+
+_BYTES: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
+DOWNLOAD_ANSWER: Final[Answers] = {
+    200: {"description": "The file.", "content": {kind.media_type: _BYTES for kind in FORMATS.values()}}
+}
+STREAM_ANSWERS: Final[Answers] = {
+    200: {"description": "The whole file.", "content": {"audio/flac": _BYTES}},
+    206: {
+        "description": "The ranges that were asked for.",
+        "content": {"audio/flac": _BYTES, "multipart/byteranges": _BYTES},
+    },
+    304: {"description": "The caller has it already."},
+}
+
+
+@router.get("", responses=problem_responses(400, 422))
+def list_audio(
+    reader: ReaderUnit,
+    prompt_id: uuid.UUID | None = None,
+    adapter_id: uuid.UUID | None = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+) -> Page[AudioSampleOut]:
+    """Samples, newest first."""
+    page = queries.find(reader, prompt_id=prompt_id, adapter_id=adapter_id, cursor=cursor, limit=limit)
+    return Page(items=[queries.describe(sample) for sample in page.rows], next_cursor=page.next_cursor)
+
+
+@router.get("/compare", responses=problem_responses(404, 422))
+def compare_audio(
+    reader: ReaderUnit,
+    ids: Annotated[str, Query(max_length=1000, description="Ids of samples, separated by commas.")],
+) -> Comparison:
+    """Samples side by side, with the playback gain that makes them equally loud."""
+    return queries.compare(reader, [_as_id(text) for text in ids.split(",")])
+
+
+@router.get("/{audio_id}", responses=problem_responses(404, 422))
+def get_audio(audio_id: uuid.UUID, reader: ReaderUnit) -> AudioSampleOut:
+    """One sample: what it is and how it was made."""
+    return queries.describe(queries.get(reader, audio_id))
+
+
+@router.delete(
+    "/{audio_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(404, 409, 422)
+)
+def delete_audio(audio_id: uuid.UUID, work: WorkUnit) -> None:
+    """Delete a sample for good."""
+    service.delete(work, audio_id)
+
+
+@router.get(
+    "/{audio_id}/stream",
+    response_class=Response,
+    responses=STREAM_ANSWERS | problem_responses(400, 404, 416, 422, 500),
+)
+async def stream_audio(audio_id: uuid.UUID, request: Request, studio: StudioUnit) -> Response:
+    """The FLAC file, whole or in ranges. No unit is held while it streams."""
+    return delivery.stream(request, await run_in_threadpool(_locate, studio, audio_id))
+
+
+@router.get("/{audio_id}/peaks", responses=problem_responses(404, 422, 500))
+def get_peaks(audio_id: uuid.UUID, reader: ReaderUnit, response: Response) -> PeaksOut:
+    """The outline of the waveform."""
+    sample = queries.get(reader, audio_id)
+    outline = PeaksOut.model_validate_json(reader.blobs.read(sample.peaks_path))
+    response.headers["Cache-Control"] = delivery.FOREVER
+    return outline
+
+
+@router.get(
+    "/{audio_id}/download",
+    response_class=Response,
+    responses=DOWNLOAD_ANSWER | problem_responses(404, 422, 500),
+)
+def download_audio(
+    audio_id: uuid.UUID,
+    reader: ReaderUnit,
+    format: Annotated[str, Query(max_length=10, description="flac, wav, mp3 or ogg.")] = "flac",  # noqa: A002  # its name on the wire
+) -> Response:
+    """The sample as a file to keep, with prompt and seed in its name and tags."""
+    into = format_named(format)
+    sample = queries.get(reader, audio_id)
+    name = delivery.readable_name(sample, into=into)
+    return Response(
+        delivery.transcode(reader, sample, into=into),
+        media_type=into.media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _locate(studio: Studio, audio_id: uuid.UUID) -> delivery.StoredSound:
+    with studio.read() as reader:
+        return delivery.locate(reader, audio_id)
+
+
+def _as_id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text.strip())
+    except ValueError as error:
+        raise InvalidInput(f"{text!r} is not an id.", field="ids") from error

@@ -1,0 +1,59 @@
+"""What the API says of audio samples."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from pydantic import Field
+
+from text2song.wire import WireModel
+
+
+class AudioSampleOut(WireModel):
+    """A stored take. `generation_params` is all that is needed to make it again."""
+
+    id: uuid.UUID
+    prompt_id: uuid.UUID
+    adapter_id: uuid.UUID | None
+    storage_path: str
+    stream_url: str
+    duration_seconds: float
+    sample_rate: int
+    channels: int
+    size_bytes: int
+    sha256: str = Field(description="Of the stored FLAC file.")
+    codes_sha256: str = Field(description="Of the codes: equal digests, equal music.")
+    loudness_lufs: float | None = Field(description="Integrated loudness; null for silence.")
+    true_peak_dbtp: float | None
+    sentence: str = Field(description="What the model read.")
+    model: str
+    is_untrained_noise: bool = Field(description="True where random weights made it.")
+    generation_params: dict[str, Any]
+    provenance: dict[str, Any]
+    created_at: dt.datetime
+    user_id: uuid.UUID | None
+
+
+class PeaksOut(WireModel):
+    """The outline of a waveform, as columns to draw."""
+
+    full_scale: int = Field(description="The integer that stands for the loudest possible sample.")
+    duration: float = Field(description="Seconds.")
+    lows: list[int]
+    highs: list[int]
+
+
+class ComparedSample(WireModel):
+    """One sample of a comparison."""
+
+    sample: AudioSampleOut
+    peaks_url: str
+    playback_gain_db: float = Field(
+        le=0, description="Play it with this gain, and all samples of the comparison are equally loud."
+    )
+
+
+class Comparison(WireModel):
+    """Samples side by side. Their files are as they were made; only the playback is matched."""
+
+    items: list[ComparedSample]

@@ -1,0 +1,106 @@
+"""Keeping and deleting audio samples."""
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
+
+from text2song.audio import queries
+from text2song.audio.recording import Recording
+from text2song.audio.tables import AudioSample, DoomedBlob
+from text2song.errors import InUse, StorageFailed
+from text2song.music.spec import GenerationSpec
+from text2song.studio import Work
+
+GRACE: Final = dt.timedelta(hours=1)
+"""Longer than any worker needs between storing bytes and writing the row for them."""
+REAP_LIMIT: Final = 100
+"""Keys looked at in one unit, so that the unit stays short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose sample it is and how it came to be."""
+
+    prompt_id: uuid.UUID
+    adapter_id: uuid.UUID | None
+    user_id: uuid.UUID | None
+    model: str
+    spec: GenerationSpec
+    provenance: Mapping[str, Any]
+
+
+def keep(work: Work, recording: Recording, origin: Origin) -> AudioSample:
+    """Write the row of bytes that are stored already.
+
+    Raises:
+        StorageFailed: when they went away meanwhile (equal bytes of a deleted sample were reaped);
+            storing them again helps.
+    """
+    for stored in (recording.audio, recording.peaks, recording.codes):
+        if not work.blobs.exists(stored.key):
+            raise StorageFailed("the bytes of this take were removed before its row was written.")
+    sample = AudioSample(
+        prompt_id=origin.prompt_id,
+        adapter_id=origin.adapter_id,
+        user_id=origin.user_id,
+        storage_path=recording.audio.key,
+        sha256=recording.audio.sha256,
+        size_bytes=recording.audio.size_bytes,
+        duration_seconds=recording.duration_seconds,
+        sample_rate=recording.sample_rate,
+        channels=recording.channels,
+        loudness_lufs=recording.loudness.loudness_lufs,
+        true_peak_dbtp=recording.loudness.true_peak_dbtp,
+        peaks_path=recording.peaks.key,
+        codes_path=recording.codes.key,
+        codes_sha256=recording.codes_sha256,
+        sentence=origin.spec.sentence,
+        model=origin.model,
+        generation_params=origin.spec.as_json(),
+        provenance=dict(origin.provenance),
+        created_at=work.clock(),
+    )
+    work.session.add(sample)
+    work.session.flush()
+    return sample
+
+
+def delete(work: Work, audio_id: uuid.UUID) -> None:
+    """Delete a sample; its bytes go an hour later, unless another sample has the same.
+
+    Raises:
+        NotFound: when there is none.
+        InUse: while something immutable needs it.
+    """
+    sample = queries.get(work, audio_id)
+    due_at = work.clock() + GRACE
+    keys = (sample.storage_path, sample.peaks_path, sample.codes_path)
+    work.session.delete(sample)
+    try:
+        work.session.flush()
+    except IntegrityError as error:
+        raise InUse("something immutable was built on this sample, so it stays.") from error
+    work.session.add_all(DoomedBlob(key=key, due_at=due_at) for key in keys)
+
+
+def reap(work: Work) -> int:
+    """Delete the bytes that are due and that no sample needs; answers how many keys went."""
+    due = select(DoomedBlob).where(DoomedBlob.due_at <= work.clock()).limit(REAP_LIMIT)
+    reaped = 0
+    for doomed in work.session.scalars(due):
+        if not _is_needed(work, doomed.key):
+            work.blobs.delete(doomed.key)
+            reaped += 1
+        work.session.delete(doomed)
+    return reaped
+
+
+def _is_needed(work: Work, key: str) -> bool:
+    paths = (AudioSample.storage_path, AudioSample.peaks_path, AudioSample.codes_path)
+    needs_it = select(AudioSample.id).where(or_(*(path == key for path in paths)))
+    return work.session.scalar(needs_it.limit(1)) is not None

@@ -1,0 +1,55 @@
+"""The tables of audio samples and of bytes that are no longer needed."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from text2song.db.base import Base, Identified, JsonDocument
+
+
+class AudioSample(Identified, Base):
+    """A take that was kept. Its bytes were stored before this row was."""
+
+    __tablename__ = "audio_samples"
+
+    prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("prompts.id"), index=True)
+    adapter_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("adapters.id"), index=True)
+    """Where exactly one adapter acted; a composition is in `generation_params`."""
+    user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
+
+    storage_path: Mapped[str] = mapped_column(String(300))
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int]
+    duration_seconds: Mapped[float]
+    sample_rate: Mapped[int]
+    channels: Mapped[int]
+    loudness_lufs: Mapped[float | None]
+    true_peak_dbtp: Mapped[float | None]
+    peaks_path: Mapped[str] = mapped_column(String(300))
+    codes_path: Mapped[str] = mapped_column(String(300))
+    codes_sha256: Mapped[str] = mapped_column(String(64))
+    """Of the codes `[K, T]` themselves: equal digests, equal music."""
+
+    sentence: Mapped[str] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(String(200))
+    generation_params: Mapped[dict[str, Any]] = mapped_column(JsonDocument)
+    """The specification of the take: the same one gives the same codes."""
+    provenance: Mapped[dict[str, Any]] = mapped_column(JsonDocument)
+    """Model revision and fingerprint, token ids, dtype, versions: what else was so when it was made."""
+    created_at: Mapped[dt.datetime]
+
+
+class DoomedBlob(Identified, Base):
+    """A key whose last known row was deleted; removed later, if still nobody needs it.
+
+    Not at once, because equal bytes have one key: a worker may at this moment be storing the same
+    music again and be about to write the row for it.
+    """
+
+    __tablename__ = "doomed_blobs"
+
+    key: Mapped[str] = mapped_column(String(300))
+    due_at: Mapped[dt.datetime] = mapped_column(index=True)

@@ -1,0 +1,102 @@
+"""One engine for each process, and the two kinds of session that use it.
+
+SQLAlchemy is synchronous here and everywhere (see docs/decisions): the same services run in the
+API's thread pool, in workers and on the command line.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import ORMExecuteState, Session
+
+from text2song.errors import InvalidSetting
+
+THREAD_LIMIT: Final = 40
+"""AnyIO's default number of worker threads: each may hold one connection at the same time."""
+OVERFLOW: Final = 10
+"""For the threads that are not AnyIO's: runner, heartbeat, sweep."""
+BUSY_SECONDS: Final = 5.0
+"""How long SQLite waits for another writer before it says that the database is locked."""
+WRITES_OPTION: Final = "text2song_writes"
+
+
+def open_engine(url: str) -> Engine:
+    """The engine of a `sqlite:///` or `postgresql+psycopg://` URL.
+
+    Raises:
+        InvalidSetting: when the URL is neither.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise InvalidSetting(
+            "TEXT2SONG_DATABASE_URL is not a database URL; one looks like sqlite:////home/me/studio.db.",
+            field="TEXT2SONG_DATABASE_URL",
+        ) from error
+    if parsed.drivername not in {"sqlite", "postgresql+psycopg"}:
+        raise InvalidSetting(
+            f"TEXT2SONG_DATABASE_URL begins with {parsed.drivername}://; "
+            "use sqlite:/// or postgresql+psycopg://.",
+            field="TEXT2SONG_DATABASE_URL",
+        )
+    engine = create_engine(
+        parsed,
+        pool_size=THREAD_LIMIT,
+        max_overflow=OVERFLOW,
+        pool_timeout=BUSY_SECONDS * 2,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
+        if parsed.drivername == "sqlite"
+        else {},
+    )
+    if parsed.drivername == "sqlite":
+        if parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own transaction handling would begin late and deferred; ours is in `_begin_sqlite`.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A unit that reads and then writes fails with "database is locked" if another wrote between
+    # (measured: 258 of 320 with eight writers). Taking the write lock first fails none.
+    writes = connection.get_execution_options().get(WRITES_OPTION, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class ReadSession(Session):
+    """A session that cannot write: a mistake is loud instead of silently rolled back."""
+
+    def flush(self, objects: Any = None) -> None:  # noqa: ANN401  # SQLAlchemy's signature
+        """Refuse pending changes."""
+        if self.new or self.dirty or self.deleted:
+            raise RuntimeError("a Reader may not write: take a Work")
+        super().flush(objects)
+
+
+@event.listens_for(ReadSession, "do_orm_execute")
+def _refuse_writes(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        raise RuntimeError("a Reader may not write: take a Work")
+
+
+def read_session(engine: Engine) -> Session:
+    """A session for reading."""
+    return ReadSession(engine, expire_on_commit=False)
+
+
+def write_session(engine: Engine) -> Session:
+    """A session that takes the write lock when it begins."""
+    return Session(engine.execution_options(**{WRITES_OPTION: True}), expire_on_commit=False)

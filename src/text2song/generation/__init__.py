@@ -1,0 +1,1 @@
+"""Generation jobs: from a prompt to takes."""

@@ -1,0 +1,157 @@
+"""`/generate`."""
+
+import uuid
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Query, Request, Response, status
+from starlette.concurrency import run_in_threadpool
+
+from text2song.db.pages import DEFAULT_LIMIT, MAX_LIMIT
+from text2song.errors import InvalidInput
+from text2song.generation import queries, service
+from text2song.generation.schemas import Cancelled, GenerateIn, JobOut, Status
+from text2song.jobs.watch import Watcher
+from text2song.studio import Studio
+from text2song.units import StudioUnit, WorkUnit
+from text2song.wire import Page, problem_responses
+
+router = APIRouter(prefix="/generate", tags=["generation"])
+
+WAIT_LIMIT_SECONDS: Final = 60.0
+IDS_LIMIT: Final = 100
+
+Wait = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=WAIT_LIMIT_SECONDS,
+        allow_inf_nan=False,
+        description="Seconds to wait for a change before answering.",
+    ),
+]
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problem_responses(400, 404, 409, 413, 415, 422, 503, 507),
+)
+def submit_generation(
+    body: GenerateIn,
+    work: WorkUnit,
+    response: Response,
+    idempotency_key: Annotated[
+        str | None,
+        Header(min_length=1, max_length=200, description="The same key and body give the same job."),
+    ] = None,
+) -> JobOut:
+    """Queue a job; `Location` says where to follow it."""
+    job = service.submit(work, body, idempotency_key=idempotency_key)
+    response.headers["Location"] = f"/generate/{job.id}"
+    return queries.describe(work, [job])[0]
+
+
+@router.get("", responses=problem_responses(400, 404, 422))
+async def list_generations(  # noqa: PLR0913  # each is a query parameter
+    request: Request,
+    studio: StudioUnit,
+    *,
+    ids: Annotated[
+        str | None, Query(max_length=4000, description="Ids of jobs, separated by commas.")
+    ] = None,
+    wait: Wait = 0,
+    since: Annotated[
+        str | None,
+        Query(
+            max_length=2000,
+            pattern=r"^\d{1,18}(,\d{1,18})*$",
+            description="With `wait`: the sequences already seen, one for each id, or one for all.",
+        ),
+    ] = None,
+    status: Status | None = None,
+    prompt_id: uuid.UUID | None = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+) -> Page[JobOut]:
+    """The queue and its history, newest first; with `ids`, these jobs in this order."""
+    if ids is None:
+        return await run_in_threadpool(
+            _page, studio, status=status, prompt_id=prompt_id, cursor=cursor, limit=limit
+        )
+    job_ids = _as_ids(ids)
+    if wait:
+        await _wait(request, _as_sequences(since, job_ids), seconds=wait)
+    return Page(items=await run_in_threadpool(_read, studio, job_ids), next_cursor=None)
+
+
+@router.get("/{job_id}", responses=problem_responses(404, 422))
+async def get_generation(
+    job_id: uuid.UUID,
+    request: Request,
+    studio: StudioUnit,
+    wait: Wait = 0,
+    since: Annotated[
+        int | None, Query(ge=0, le=10**18, description="With `wait`: the sequence already seen.")
+    ] = None,
+) -> JobOut:
+    """One job. With `wait` and `since`, the answer comes when there is news, or time is up."""
+    if wait:
+        await _wait(request, {job_id: since or 0}, seconds=wait)
+    return (await run_in_threadpool(_read, studio, [job_id]))[0]
+
+
+@router.delete("/{job_id}", responses=problem_responses(404, 422))
+def cancel_generation(job_id: uuid.UUID, work: WorkUnit) -> Cancelled:
+    """Cancel a job; its finished takes stay. A job that is over stays as it is, and the answer says so."""
+    job, changed = service.cancel(work, job_id)
+    message = "The job is cancelled." if changed else f"Nothing changed: the job had {job.status} already."
+    return Cancelled(changed=changed, message=message, job=queries.describe(work, [job])[0])
+
+
+@router.post(
+    "/{job_id}/retry",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problem_responses(404, 409, 422, 503, 507),
+)
+def retry_generation(job_id: uuid.UUID, work: WorkUnit, response: Response) -> JobOut:
+    """Queue a new job for the takes that a failed or cancelled one did not make."""
+    job = service.retry(work, job_id)
+    response.headers["Location"] = f"/generate/{job.id}"
+    return queries.describe(work, [job])[0]
+
+
+def _read(studio: Studio, job_ids: list[uuid.UUID]) -> list[JobOut]:
+    with studio.read() as reader:
+        return queries.describe(reader, queries.get_all(reader, job_ids))
+
+
+def _page(
+    studio: Studio, *, status: Status | None, prompt_id: uuid.UUID | None, cursor: str | None, limit: int
+) -> Page[JobOut]:
+    with studio.read() as reader:
+        page = queries.find(reader, status=status, prompt_id=prompt_id, cursor=cursor, limit=limit)
+        return Page(items=queries.describe(reader, page.rows), next_cursor=page.next_cursor)
+
+
+async def _wait(request: Request, since: dict[uuid.UUID, int], *, seconds: float) -> None:
+    watcher: Watcher = request.app.state.generation_watcher
+    await watcher.changed(since, timeout_seconds=seconds)
+
+
+def _as_ids(text: str) -> list[uuid.UUID]:
+    try:
+        job_ids = [uuid.UUID(part.strip()) for part in text.split(",")]
+    except ValueError as error:
+        raise InvalidInput("ids must be ids of jobs, separated by commas.", field="ids") from error
+    if len(job_ids) > IDS_LIMIT:
+        raise InvalidInput(f"at most {IDS_LIMIT} ids at once.", field="ids")
+    return list(dict.fromkeys(job_ids))
+
+
+def _as_sequences(since: str | None, job_ids: list[uuid.UUID]) -> dict[uuid.UUID, int]:
+    seen = [int(part) for part in since.split(",")] if since else [0]
+    if len(seen) == 1:
+        seen *= len(job_ids)
+    if len(seen) != len(job_ids):
+        raise InvalidInput("give one sequence for each id, or one for all.", field="since")
+    return dict(zip(job_ids, seen, strict=True))

@@ -1,0 +1,258 @@
+"""What a worker does with claimed generation jobs: draw, render, measure, store, write the row.
+
+No transaction is open while the model works. Each take is saved when it is finished, under the
+fence of its job's claim: bytes first, then the row.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from text2song.audio import service as audio
+from text2song.audio.recording import record
+from text2song.errors import ClaimLost, StudioError, TakesFailed
+from text2song.generation.tables import GenerationJob, GenerationTake
+from text2song.jobs import lifecycle
+from text2song.jobs.columns import JobStatus
+from text2song.jobs.leases import Leases
+from text2song.jobs.lifecycle import Claim, Report
+from text2song.model.protocol import GeneratedTake, MusicModel, Progress
+from text2song.music.spec import GenerationSpec
+from text2song.studio import Studio
+
+log = structlog.get_logger(__name__)
+
+SPEED_MEMORY = 0.7
+"""Share of the earlier estimate that each new measurement leaves standing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One take to be made."""
+
+    claim: Claim
+    take_id: uuid.UUID
+    spec: GenerationSpec
+    origin: audio.Origin
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How far one job is, in frames and takes."""
+
+    frames_total: int
+    frames_done: int
+    rows_left: int
+    passing_error: StudioError | None = None
+    """An error that may pass: the takes it hit wait for the next attempt."""
+    frames_by_row: dict[uuid.UUID, int] = field(default_factory=dict)
+
+    @property
+    def progress(self) -> float:
+        return (self.frames_done + sum(self.frames_by_row.values())) / max(1, self.frames_total)
+
+
+class GenerationHandler:
+    """Makes the takes of generation jobs with one model."""
+
+    table = GenerationJob
+
+    def __init__(self, studio: Studio, model: MusicModel) -> None:
+        self._studio = studio
+        self._model = model
+        self._provenance = _provenance(model)
+        self.speed: float | None = None
+        """Seconds of audio made in a second of work; None before the first take."""
+
+    @property
+    def capacity(self) -> int:
+        """Takes that are made at the same time."""
+        return self._model.capacity
+
+    def accepts(self) -> ColumnElement[bool]:
+        """Jobs for this model."""
+        return GenerationJob.model == self._model.info.id
+
+    def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
+        """Make what the claimed jobs still lack, and end each job when its last take is done."""
+        rows, tallies = self._load(claims)
+        for claim in claims:
+            if not tallies[claim].rows_left:  # all made by an attempt that was lost at the very end
+                self._settle(claim, tallies[claim], leases)
+        for start in range(0, len(rows), self.capacity):
+            batch = [row for row in rows[start : start + self.capacity] if not leases.is_lost(row.claim)]
+            if batch and not is_stopping():
+                self._make(batch, tallies, leases, is_stopping=is_stopping)
+
+    def _load(self, claims: Sequence[Claim]) -> tuple[list[_Row], dict[Claim, _Tally]]:
+        rows: list[_Row] = []
+        tallies: dict[Claim, _Tally] = {}
+        frames_for = self._model.info.frames_for
+        with self._studio.read() as reader:
+            for claim in claims:
+                job = reader.session.get_one(GenerationJob, claim.job_id)
+                query = select(GenerationTake).where(GenerationTake.job_id == job.id)
+                tally = tallies[claim] = _Tally(frames_total=0, frames_done=0, rows_left=0)
+                for take in reader.session.scalars(query.order_by(GenerationTake.take)):
+                    spec = GenerationSpec.from_json(take.spec)
+                    frames = frames_for(spec.duration_seconds)
+                    tally.frames_total += frames
+                    if take.status == JobStatus.QUEUED:
+                        tally.rows_left += 1
+                        rows.append(_Row(claim, take.id, spec, self._origin(job, take, spec)))
+                    else:
+                        tally.frames_done += frames
+        return rows, tallies
+
+    def _origin(self, job: GenerationJob, take: GenerationTake, spec: GenerationSpec) -> audio.Origin:
+        return audio.Origin(
+            prompt_id=job.prompt_id,
+            adapter_id=take.adapter_id,
+            user_id=job.user_id,
+            model=self._model.info.id,
+            spec=spec,
+            provenance=self._provenance,
+        )
+
+    def _make(
+        self,
+        batch: Sequence[_Row],
+        tallies: dict[Claim, _Tally],
+        leases: Leases,
+        *,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        def watch(progress: Progress) -> list[int]:
+            self._report(batch, tallies, leases, progress)
+            return [n for n, row in enumerate(batch) if is_stopping() or leases.is_lost(row.claim)]
+
+        began = time.monotonic()
+        made_seconds = 0.0
+        for result in self._model.generate([row.spec for row in batch], watch=watch):
+            row, tally = batch[result.row], tallies[batch[result.row].claim]
+            error = self._save(row, result.outcome, leases)
+            if error is not None and error.is_retryable:
+                tally.passing_error = error
+            made_seconds += 0.0 if error else row.spec.duration_seconds
+            tally.frames_by_row.pop(row.take_id, None)
+            tally.frames_done += self._model.info.frames_for(row.spec.duration_seconds)
+            tally.rows_left -= 1
+            if not tally.rows_left:
+                self._settle(row.claim, tally, leases)
+        if made_seconds:
+            self._learn_speed(made_seconds / (time.monotonic() - began))
+
+    def _report(
+        self,
+        batch: Sequence[_Row],
+        tallies: dict[Claim, _Tally],
+        leases: Leases,
+        progress: Progress,
+    ) -> None:
+        for row, frames in zip(batch, progress.frames, strict=True):
+            tally = tallies[row.claim]
+            if row.take_id in tally.frames_by_row or frames:
+                tally.frames_by_row[row.take_id] = frames
+        for claim in {row.claim for row in batch}:
+            leases.report(claim, Report(tallies[claim].progress, progress.stage))
+
+    def _save(self, row: _Row, outcome: GeneratedTake | StudioError, leases: Leases) -> StudioError | None:
+        """Store a finished take or why there is none; answers the error, if any."""
+        if leases.is_lost(row.claim):
+            return None
+        try:
+            if isinstance(outcome, GeneratedTake):
+                self._keep(row, outcome)
+                return None
+            if not outcome.is_retryable:
+                self._mark_failed(row, outcome)
+        except ClaimLost:
+            return None  # cancelled in this very moment, or another's: nothing was written
+        except StudioError as error:
+            return error
+        return outcome
+
+    def _keep(self, row: _Row, take: GeneratedTake) -> None:
+        recording = record(
+            self._studio.blobs,
+            take.waveform,
+            take.codes,
+            codebook_size=self._model.info.codebook_size,
+            metadata={"sentence": row.spec.sentence, "model": self._model.info.id},
+        )
+        origin = audio.Origin(
+            row.origin.prompt_id,
+            row.origin.adapter_id,
+            row.origin.user_id,
+            row.origin.model,
+            row.spec,
+            {**row.origin.provenance, "token_ids": list(take.token_ids)},
+        )
+        with self._studio.work() as work:
+            lifecycle.hold(work.session, GenerationJob, row.claim)
+            sample = audio.keep(work, recording, origin)
+            stored = work.session.get_one(GenerationTake, row.take_id)
+            stored.status = JobStatus.SUCCEEDED
+            stored.audio_id = sample.id
+            stored.finished_at = work.clock()
+
+    def _mark_failed(self, row: _Row, error: StudioError) -> None:
+        with self._studio.work() as work:
+            lifecycle.hold(work.session, GenerationJob, row.claim)
+            stored = work.session.get_one(GenerationTake, row.take_id)
+            stored.status = JobStatus.FAILED
+            stored.error_code, stored.error_message = error.code, error.message
+            stored.finished_at = work.clock()
+
+    def _settle(self, claim: Claim, tally: _Tally, leases: Leases) -> None:
+        """Every take has had its turn: end the job, or let it wait for another attempt."""
+        try:
+            with self._studio.work() as work:
+                error = tally.passing_error or _verdict(work.session, claim)
+                now = work.clock()
+                if error is None:
+                    lifecycle.finish(work.session, GenerationJob, claim, now=now)
+                else:
+                    lifecycle.fail(work.session, GenerationJob, claim, error=error, now=now)
+        except ClaimLost:
+            log.info("job ended elsewhere", job_id=str(claim.job_id))
+        leases.drop(claim)
+
+    def _learn_speed(self, measured: float) -> None:
+        if self.speed is None:
+            self.speed = measured
+        else:
+            self.speed = SPEED_MEMORY * self.speed + (1 - SPEED_MEMORY) * measured
+
+
+def _verdict(session: Session, claim: Claim) -> TakesFailed | None:
+    """Why the job failed, read from its takes; None when all were made."""
+    rows = session.execute(
+        select(GenerationTake.status, GenerationTake.error_message).where(
+            GenerationTake.job_id == claim.job_id
+        )
+    ).all()
+    messages = [row.error_message for row in rows if row.status == JobStatus.FAILED]
+    if not messages:
+        return None
+    return TakesFailed(f"{len(messages)} of {len(rows)} takes failed: {messages[0]}")
+
+
+def _provenance(model: MusicModel) -> dict[str, Any]:
+    info = model.info
+    return {
+        "model": info.id,
+        "revision": info.revision,
+        "fingerprint": info.fingerprint,
+        "license": info.license,
+        "is_trained": info.is_trained,
+        "dtype": info.dtype,
+        "versions": {name: version(name) for name in ("text2song", "torch", "transformers")},
+    }

@@ -1,0 +1,207 @@
+"""Reading generation jobs: how far they are, when they will be done, what they made."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from text2song.audio.tables import AudioSample
+from text2song.db.pages import RowPage, newest_first
+from text2song.errors import NotFound
+from text2song.generation.schemas import AdapterChoice, JobError, JobOut, JobSampleOut, Status, TakeOut
+from text2song.generation.tables import GenerationJob, GenerationTake
+from text2song.jobs.columns import FINAL, JobStatus
+from text2song.jobs.order import Place, places
+from text2song.models import queries as models
+from text2song.models.tables import Model
+from text2song.studio import Reader
+
+
+def get(reader: Reader, job_id: uuid.UUID) -> GenerationJob:
+    """The job with that id.
+
+    Raises:
+        NotFound: when there is none.
+    """
+    job = reader.session.get(GenerationJob, job_id)
+    if job is None:
+        raise NotFound(f"there is no generation job {job_id}. GET /generate lists those there are.")
+    return job
+
+
+def get_all(reader: Reader, job_ids: Sequence[uuid.UUID]) -> list[GenerationJob]:
+    """These jobs, in this order.
+
+    Raises:
+        NotFound: when one of them does not exist.
+    """
+    query = select(GenerationJob).where(GenerationJob.id.in_(job_ids))
+    found = {job.id: job for job in reader.session.scalars(query)}
+    for job_id in job_ids:
+        if job_id not in found:
+            raise NotFound(f"there is no generation job {job_id}. GET /generate lists those there are.")
+    return [found[job_id] for job_id in job_ids]
+
+
+def find(
+    reader: Reader, *, status: Status | None, prompt_id: uuid.UUID | None, cursor: str | None, limit: int
+) -> RowPage[GenerationJob]:
+    """A page of jobs, newest first."""
+    query = select(GenerationJob)
+    if status is not None:
+        query = query.where(GenerationJob.status == status)
+    if prompt_id is not None:
+        query = query.where(GenerationJob.prompt_id == prompt_id)
+    return newest_first(reader.session, query, by=GenerationJob.id, cursor=cursor, limit=limit)
+
+
+def sequences(reader: Reader, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, tuple[int, bool]]:
+    """For each of these jobs that exists: its sequence, and whether it is final."""
+    query = select(GenerationJob.id, GenerationJob.sequence, GenerationJob.status)
+    rows = reader.session.execute(query.where(GenerationJob.id.in_(job_ids)))
+    return {row.id: (row.sequence, row.status in FINAL) for row in rows}
+
+
+def describe(reader: Reader, jobs: Sequence[GenerationJob]) -> list[JobOut]:
+    """The wire forms, with a number of queries that does not grow with the number of jobs."""
+    takes = _takes(reader, [job.id for job in jobs])
+    samples = _samples(reader, takes)
+    outlook = _outlook(reader, jobs)
+    return [_described(job, takes[job.id], samples, outlook) for job in jobs]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """What the estimates are made of."""
+
+    places: Mapping[uuid.UUID, Place]
+    speeds: Mapping[str, float]
+    """Seconds of audio a second, of all living workers of a model together."""
+    running_costs: Mapping[str, float]
+    """Seconds of audio that running jobs of a model still have to make."""
+    notices: Mapping[str, str | None]
+
+    def eta_seconds(self, job: GenerationJob) -> float | None:
+        speed = self.speeds.get(job.model)
+        if speed is None or job.is_final:
+            return None
+        remaining = job.cost * (1 - job.progress)
+        place = self.places.get(job.id)
+        ahead = place.cost_ahead + self.running_costs.get(job.model, 0.0) if place else 0.0
+        return round((ahead + remaining) / speed, 1)
+
+
+def _takes(reader: Reader, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[GenerationTake]]:
+    query = select(GenerationTake).where(GenerationTake.job_id.in_(job_ids)).order_by(GenerationTake.take)
+    takes: dict[uuid.UUID, list[GenerationTake]] = defaultdict(list)
+    for take in reader.session.scalars(query):
+        takes[take.job_id].append(take)
+    return takes
+
+
+def _samples(reader: Reader, takes: Mapping[uuid.UUID, Sequence[GenerationTake]]) -> dict[uuid.UUID, float]:
+    """Seconds, by the id of the sample."""
+    made = [take.audio_id for of_job in takes.values() for take in of_job if take.audio_id]
+    query = select(AudioSample.id, AudioSample.duration_seconds).where(AudioSample.id.in_(made))
+    return {row.id: row.duration_seconds for row in reader.session.execute(query)}
+
+
+def _outlook(reader: Reader, jobs: Sequence[GenerationJob]) -> _Outlook:
+    names = {job.model for job in jobs}
+    waiting = {job.model for job in jobs if job.status == JobStatus.QUEUED}
+    known = list(reader.session.scalars(select(Model).where(Model.name.in_(names))))
+    workers = models.alive_workers(reader)
+    speeds = {model.name: sum(w.speed or 0.0 for w in workers.get(model.id, ())) for model in known}
+    where_they_stand: dict[uuid.UUID, Place] = {}
+    for name in waiting:
+        queued = [job.id for job in jobs if job.model == name and job.status == JobStatus.QUEUED]
+        where_they_stand |= places(reader.session, GenerationJob, queued, where=GenerationJob.model == name)
+    return _Outlook(
+        places=where_they_stand,
+        speeds={name: speed for name, speed in speeds.items() if speed > 0},
+        running_costs=_running_costs(reader, waiting),
+        notices={model.name: models.notice_of(model) for model in known},
+    )
+
+
+def _running_costs(reader: Reader, names: Collection[str]) -> dict[str, float]:
+    left = func.sum(GenerationJob.cost * (1 - GenerationJob.progress))
+    query = (
+        select(GenerationJob.model, left.label("left"))
+        .where(GenerationJob.status == JobStatus.RUNNING, GenerationJob.model.in_(names))
+        .group_by(GenerationJob.model)
+    )
+    return {row.model: float(row.left) for row in reader.session.execute(query)}
+
+
+def _described(
+    job: GenerationJob,
+    takes: Sequence[GenerationTake],
+    durations: Mapping[uuid.UUID, float],
+    outlook: _Outlook,
+) -> JobOut:
+    place = outlook.places.get(job.id)
+    return JobOut(
+        id=job.id,
+        status=_status(job.status),
+        progress=round(job.progress, 4),
+        stage=job.stage,
+        position=place.position if place else None,
+        eta_seconds=outlook.eta_seconds(job),
+        sequence=job.sequence,
+        attempts=job.attempts,
+        error=_error(job.error_code, job.error_message),
+        prompt_id=job.prompt_id,
+        sentence=job.sentence,
+        model=job.model,
+        notice=outlook.notices.get(job.model),
+        priority=job.priority,
+        num_samples=job.num_samples,
+        sides=[
+            [AdapterChoice(adapter=a["adapter_id"], weight=a["weight"]) for a in side] for side in job.sides
+        ],
+        generation_params=job.generation_params,
+        takes=[_take(job, take) for take in takes],
+        samples=[
+            JobSampleOut(
+                id=take.audio_id,
+                take=take.take,
+                side=take.side,
+                seed=take.seed,
+                adapter_id=take.adapter_id,
+                stream_url=f"/audio/{take.audio_id}/stream",
+                duration_seconds=durations[take.audio_id],
+            )
+            for take in takes
+            if take.audio_id is not None
+        ],
+        retry_of=job.retry_of,
+        user_id=job.user_id,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+    )
+
+
+def _take(job: GenerationJob, take: GenerationTake) -> TakeOut:
+    has_ended = take.status != JobStatus.QUEUED
+    # A take without an end of its own shares its job's fate.
+    return TakeOut(
+        take=take.take,
+        side=take.side,
+        status=_status(take.status if has_ended else job.status),
+        seed=take.seed,
+        adapter_id=take.adapter_id,
+        audio_id=take.audio_id,
+        error=_error(take.error_code, take.error_message),
+    )
+
+
+def _status(stored: str) -> Status:
+    return JobStatus(stored).value
+
+
+def _error(code: str | None, message: str | None) -> JobError | None:
+    return JobError(code=code, message=message or "") if code is not None else None

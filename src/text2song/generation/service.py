@@ -1,0 +1,295 @@
+"""Submitting, cancelling and retrying generation jobs."""
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from text2song.adapters import queries as adapters
+from text2song.artifacts.digest import canonical_json, sha256_hex
+from text2song.audio import queries as audio
+from text2song.errors import Conflict, IdempotencyMismatch, InvalidInput, ModelOutputRejected, Unavailable
+from text2song.generation import queries
+from text2song.generation.schemas import GenerateIn, GenerationParams
+from text2song.generation.tables import KIND, GenerationJob, GenerationTake
+from text2song.jobs import lifecycle
+from text2song.jobs.columns import JobStatus
+from text2song.models import queries as models
+from text2song.models.tables import Model
+from text2song.music.attributes import MusicAttributes
+from text2song.music.sampling import SEED_LIMIT, SamplingParams
+from text2song.music.spec import AdapterWeight, GenerationSpec
+from text2song.prompts import queries as prompts
+from text2song.prompts import service as prompt_service
+from text2song.prompts.tables import Prompt
+from text2song.studio import Work
+
+DEFAULT_DURATION_SECONDS: Final = 10.0
+DRAWN_SEED_LIMIT: Final = 2**32
+"""Seeds that nobody chose are short enough to read aloud."""
+
+
+def submit(work: Work, body: GenerateIn, *, idempotency_key: str | None = None) -> GenerationJob:
+    """Queue a job for the takes that `body` asks for, and ring.
+
+    With a key, the same request asked again answers the job of the first time.
+
+    Raises:
+        InvalidInput, NotFound: when it asks for what cannot be.
+        NoModelServed: when no worker ever served a model.
+        Unavailable: when too many jobs wait already.
+        IdempotencyMismatch: when the key came with another body before.
+    """
+    digest = None
+    asked = sha256_hex(canonical_json(body.model_dump(mode="json")))
+    if idempotency_key is not None:
+        owner = str(work.actor.user_id or "")
+        digest = sha256_hex(canonical_json([owner, idempotency_key]))
+        earlier = _earlier(work, digest, asked)
+        if earlier is not None:
+            return earlier
+    _require_room(work)
+    try:
+        with work.session.begin_nested():
+            job = _again(work, body) if body.from_sample else _new(work, body)
+            job.idempotency_digest, job.request_digest = digest, asked
+            work.session.flush()
+    except IntegrityError:
+        # Two requests with one key at the same time: the other one was first.
+        earlier = _earlier(work, digest, asked) if digest else None
+        if earlier is None:
+            raise
+        return earlier
+    work.ring(KIND)
+    return job
+
+
+def cancel(work: Work, job_id: uuid.UUID) -> tuple[GenerationJob, bool]:
+    """Cancel a job, whatever its state; False when it was over already. Finished takes stay."""
+    queries.get(work, job_id)
+    changed = lifecycle.cancel(work.session, GenerationJob, job_id, now=work.clock())
+    work.session.expire_all()
+    return queries.get(work, job_id), changed
+
+
+def retry(work: Work, job_id: uuid.UUID) -> GenerationJob:
+    """A new job for the takes that a failed or cancelled one did not make, linked to it.
+
+    The takes keep their seeds, except where the model's output was at fault: the same seed would
+    give the same output.
+
+    Raises:
+        Conflict: when there is nothing to retry.
+    """
+    origin = queries.get(work, job_id)
+    if origin.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+        raise Conflict(f"this job is {origin.status}: only a failed or cancelled one can be retried.")
+    unmade = (
+        select(GenerationTake)
+        .where(GenerationTake.job_id == origin.id, GenerationTake.status != JobStatus.SUCCEEDED)
+        .order_by(GenerationTake.take)
+    )
+    takes = [_retaken(take) for take in work.session.scalars(unmade)]
+    if not takes:
+        raise Conflict("every take of this job was made before it ended: there is nothing to retry.")
+    _require_room(work)
+    plan = _Plan(
+        sentence=origin.sentence,
+        model=origin.model,
+        num_samples=origin.num_samples,
+        sides=origin.sides,
+        params=origin.generation_params,
+        priority=origin.priority,
+        takes=takes,
+    )
+    job = _add(work, prompts.get(work, origin.prompt_id), plan)
+    job.retry_of = origin.id
+    work.session.flush()
+    work.ring(KIND)
+    return job
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedTake:
+    number: int
+    side: int
+    spec: GenerationSpec
+    adapter_id: uuid.UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A job before it is a row."""
+
+    sentence: str
+    model: str
+    num_samples: int
+    sides: list[Any]
+    params: dict[str, Any]
+    priority: int
+    takes: Sequence[_PlannedTake]
+
+
+def _new(work: Work, body: GenerateIn) -> GenerationJob:
+    """From a prompt and parameters."""
+    if body.prompt is not None:
+        prompt = prompt_service.create(work, body.prompt)
+    elif body.prompt_id is not None:
+        prompt = prompts.get(work, body.prompt_id)
+    else:
+        raise InvalidInput("give either prompt_id or prompt.", field="prompt")
+    model = models.choose(work, body.model)
+    sides = _resolved_sides(work, body, model)
+    params = _resolved_params(body.generation_params, prompt, model)
+    sentence = prompts.sentence_of(prompt)
+    first = GenerationSpec(
+        sentence=sentence,
+        seed=params["seed"],
+        duration_seconds=params["duration"],
+        sampling=SamplingParams.from_json(params),
+    )
+    takes = [
+        _PlannedTake(
+            number=number,
+            side=number // body.num_samples,
+            spec=replace(
+                first,
+                seed=(first.seed + number % body.num_samples) % (SEED_LIMIT + 1),
+                adapters=tuple(AdapterWeight(a["digest"], a["weight"]) for a in side),
+            ),
+            adapter_id=uuid.UUID(side[0]["adapter_id"]) if len(side) == 1 else None,
+        )
+        for number, side in enumerate(side for side in sides for _ in range(body.num_samples))
+    ]
+    plan = _Plan(sentence, model.name, body.num_samples, sides, params, body.priority, takes)
+    return _add(work, prompt, plan)
+
+
+def _again(work: Work, body: GenerateIn) -> GenerationJob:
+    """From the record of a sample, which is enough to make it again."""
+    if body.from_sample is None:
+        raise InvalidInput("say which sample to make again.", field="from_sample")
+    sample = audio.get(work, body.from_sample)
+    model = models.choose(work, sample.model)
+    spec = GenerationSpec.from_json(sample.generation_params)
+    side = [
+        {"adapter_id": str(found.id), "name": found.name, "digest": a.digest, "weight": a.weight}
+        for a in spec.adapters
+        for found in [adapters.resolve(work, a.digest, field="from_sample")]
+    ]
+    params = {
+        "seed": spec.seed,
+        **spec.sampling.as_json(),
+        "duration": spec.duration_seconds,
+        "from_sample": str(sample.id),
+    }
+    take = _PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)
+    plan = _Plan(spec.sentence, model.name, 1, [side], params, body.priority, [take])
+    return _add(work, prompts.get(work, sample.prompt_id), plan)
+
+
+def _add(work: Work, prompt: Prompt, plan: _Plan) -> GenerationJob:
+    job = GenerationJob(
+        prompt_id=prompt.id,
+        user_id=work.actor.user_id,
+        turn_key=str(work.actor.user_id or ""),
+        priority=plan.priority,
+        rows=len(plan.takes),
+        cost=sum(take.spec.duration_seconds for take in plan.takes),
+        sentence=plan.sentence,
+        model=plan.model,
+        num_samples=plan.num_samples,
+        sides=plan.sides,
+        generation_params=plan.params,
+        created_at=work.clock(),
+    )
+    work.session.add(job)
+    work.session.flush()
+    work.session.add_all(
+        GenerationTake(
+            job_id=job.id,
+            take=take.number,
+            side=take.side,
+            seed=take.spec.seed,
+            spec=take.spec.as_json(),
+            adapter_id=take.adapter_id,
+        )
+        for take in plan.takes
+    )
+    work.session.flush()
+    return job
+
+
+def _resolved_sides(work: Work, body: GenerateIn, model: Model) -> list[list[dict[str, Any]]]:
+    if body.adapter_id is not None:
+        asked = [[("adapter_id", str(body.adapter_id), 1.0)]]
+    else:
+        asked = [
+            [(f"sides.{s}.{i}.adapter", choice.adapter, choice.weight) for i, choice in enumerate(side)]
+            for s, side in enumerate(body.sides or [[]])
+        ]
+    sides = []
+    for side in asked:
+        resolved = []
+        for field, reference, weight in side:
+            adapter = adapters.resolve(work, reference, field=field)
+            if adapter.base_model != model.name:
+                raise InvalidInput(
+                    f"{adapter.name}@{adapter.version} was trained on {adapter.base_model} and cannot act on "
+                    f"{model.name}: choose that model, or an adapter of this one.",
+                    field=field,
+                )
+            resolved.append(
+                {
+                    "adapter_id": str(adapter.id),
+                    "name": f"{adapter.name}@{adapter.version}",
+                    "digest": adapter.digest,
+                    "weight": weight,
+                }
+            )
+        sides.append(resolved)
+    return sides
+
+
+def _resolved_params(asked: GenerationParams, prompt: Prompt, model: Model) -> dict[str, Any]:
+    attributes = MusicAttributes.from_json(prompt.attributes)
+    default = min(DEFAULT_DURATION_SECONDS, model.max_duration_seconds)
+    duration = asked.duration or attributes.duration_seconds or default
+    if duration > model.max_duration_seconds:
+        raise InvalidInput(
+            f"{model.name} makes at most {model.max_duration_seconds:g} seconds: "
+            f"ask for less than {duration:g}.",
+            field="generation_params.duration" if asked.duration else "prompt.attributes.duration",
+        )
+    seed = secrets.randbelow(DRAWN_SEED_LIMIT) if asked.seed is None else asked.seed
+    return {**asked.model_dump(), "seed": seed, "duration": duration}
+
+
+def _retaken(take: GenerationTake) -> _PlannedTake:
+    spec = GenerationSpec.from_json(take.spec)
+    if take.error_code == ModelOutputRejected.code:
+        spec = replace(spec, seed=secrets.randbelow(DRAWN_SEED_LIMIT))
+    return _PlannedTake(number=take.take, side=take.side, spec=spec, adapter_id=take.adapter_id)
+
+
+def _require_room(work: Work) -> None:
+    waiting = work.session.scalar(
+        select(func.count()).select_from(GenerationJob).where(GenerationJob.status == JobStatus.QUEUED)
+    )
+    if (waiting or 0) >= work.settings.max_queued_jobs:
+        raise Unavailable(
+            f"{waiting} jobs wait already, which is the limit. Wait until some are done, or cancel some."
+        )
+
+
+def _earlier(work: Work, digest: str, asked: str) -> GenerationJob | None:
+    job = work.session.scalar(select(GenerationJob).where(GenerationJob.idempotency_digest == digest))
+    if job is not None and job.request_digest != asked:
+        raise IdempotencyMismatch(
+            "this Idempotency-Key came with another request before: use a new key for a new request."
+        )
+    return job

@@ -1,0 +1,56 @@
+"""The tables of generation jobs and their takes."""
+
+import datetime as dt
+import uuid
+from typing import Any, Final
+
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from text2song.db.base import Base, Identified, JsonDocument
+from text2song.jobs.columns import JobColumns, JobStatus
+
+KIND: Final = "generation"
+"""The bell that is rung for these jobs."""
+
+
+class GenerationJob(JobColumns, Base):
+    """One request for takes of one prompt. `cost` is in seconds of audio, `rows` in takes."""
+
+    __tablename__ = "generation_jobs"
+
+    prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("prompts.id", ondelete="CASCADE"), index=True)
+    sentence: Mapped[str] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(String(200), index=True)
+    num_samples: Mapped[int]
+    """Takes of each side."""
+    sides: Mapped[list[Any]] = mapped_column(JsonDocument)
+    """For each side the adapters that act together: `[{adapter_id, name, digest, weight}]`."""
+    generation_params: Mapped[dict[str, Any]] = mapped_column(JsonDocument)
+    """As resolved: nothing is left to a default that might change."""
+    idempotency_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
+    request_digest: Mapped[str | None] = mapped_column(String(64))
+
+
+class GenerationTake(Identified, Base):
+    """One take of a job, with a status of its own: what is finished is kept, whatever its siblings do.
+
+    `queued` until it has an end; that it is running is read off the job.
+    """
+
+    __tablename__ = "generation_takes"
+    __table_args__ = (UniqueConstraint("job_id", "take"),)
+
+    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("generation_jobs.id", ondelete="CASCADE"))
+    take: Mapped[int]
+    side: Mapped[int]
+    status: Mapped[str] = mapped_column(String(16), default=JobStatus.QUEUED)
+    seed: Mapped[int]
+    spec: Mapped[dict[str, Any]] = mapped_column(JsonDocument)
+    adapter_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("adapters.id"))
+    audio_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("audio_samples.id", ondelete="SET NULL"), unique=True
+    )
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    finished_at: Mapped[dt.datetime | None]

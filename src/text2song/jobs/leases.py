@@ -1,0 +1,90 @@
+"""The heartbeat of claimed jobs, in a thread of its own.
+
+The work (drawing codes, rendering sound, loading a model) never waits for the database, and the
+database never waits for the work: whatever the worker is busy with, its leases are renewed and a
+cancel is heard within one beat.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from text2song.jobs.lifecycle import Claim, Report
+
+log = structlog.get_logger(__name__)
+
+Beat = Callable[[Claim, Report | None], bool]
+"""Renews one lease in a unit of its own; False when the claim is lost."""
+
+
+class Leases:
+    """The claims of one run, kept alive until the `with` block ends."""
+
+    def __init__(self, beat: Beat, *, beat_seconds: float, lease_seconds: float) -> None:
+        self._beat = beat
+        self._beat_seconds = beat_seconds
+        self._lease_seconds = lease_seconds
+        self._renewed: dict[Claim, float] = {}
+        self._reports: dict[Claim, Report] = {}
+        self._sent: dict[Claim, Report] = {}
+        self._lost: set[Claim] = set()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def add(self, claims: Iterable[Claim]) -> None:
+        """Keep these alive too."""
+        now = time.monotonic()
+        self._renewed |= dict.fromkeys(claims, now)
+
+    def drop(self, claim: Claim) -> None:
+        """The job is over."""
+        self._renewed.pop(claim, None)
+
+    def report(self, claim: Claim, report: Report) -> None:
+        """What the next beat shall carry; costs nothing."""
+        self._reports[claim] = report
+
+    def is_lost(self, claim: Claim) -> bool:
+        """Whether the job is no longer ours: cancelled, given away, or we were silent for too long."""
+        return claim in self._lost
+
+    def _run(self) -> None:
+        while not self._closed.wait(self._beat_seconds):
+            for claim in list(self._renewed):
+                if claim not in self._lost:
+                    self._renew(claim)
+
+    def _renew(self, claim: Claim) -> None:
+        began = time.monotonic()
+        report = self._reports.get(claim)
+        news = report if report != self._sent.get(claim) else None
+        try:
+            is_ours = self._beat(claim, news)
+        except Exception as error:  # noqa: BLE001  # a database that is down now may be up at the next beat
+            log.warning("beat failed", job_id=str(claim.job_id), error=str(error))
+            # Past its lease the job may be another's: stop before both work on it.
+            is_ours = began - self._renewed.get(claim, began) < self._lease_seconds
+        else:
+            if claim in self._renewed:
+                self._renewed[claim] = began
+            if report is not None:
+                self._sent[claim] = report
+        if not is_ours:
+            self._lost.add(claim)

@@ -1,0 +1,237 @@
+"""What can happen to a job, as compare-and-set on its row.
+
+Every claim has a token, and whatever a worker writes is fenced by it: a job that was cancelled,
+or given to another worker because a lease ran out, has another token or none, and the late write
+changes nothing. So a cancel and a lost lease are one mechanism, and doubled bells are harmless.
+
+The functions take a session and never commit.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import ColumnElement, CursorResult, func, or_, select, true, update
+from sqlalchemy.orm import Session
+
+from text2song.errors import ClaimLost, StudioError, WorkerLost
+from text2song.jobs.columns import JobColumns, JobStatus
+from text2song.jobs.order import waiting_line
+
+MAX_FAILURES: Final = 3
+"""Attempts that may end in an error before the job does."""
+MAX_LOST_LEASES: Final = 20
+"""A lost worker is seldom the job's fault, so it has a limit of its own; a job that kills every
+worker which touches it must still end."""
+BACKOFF_SECONDS: Final = (2.0, 10.0)
+"""Waiting time after the first and the second failure."""
+
+JobTable = type[JobColumns]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one job."""
+
+    job_id: uuid.UUID
+    token: uuid.UUID
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a beat carries; `progress` is a fraction."""
+
+    progress: float
+    stage: str
+
+
+def claim(
+    session: Session,
+    table: JobTable,
+    *,
+    worker: str,
+    now: dt.datetime,
+    lease_seconds: float,
+    where: ColumnElement[bool] | None = None,
+    room: int | None = None,
+) -> Claim | None:
+    """The best waiting job, now running in the worker's name; None when there is none.
+
+    A job that needs more rows than `room` is left to wait, and nothing behind it is taken
+    instead: a long job is not starved by short ones. `room=None` takes any.
+    """
+    is_ready = or_(table.not_before.is_(None), table.not_before <= now)
+    line = waiting_line(table, where=(true() if where is None else where) & is_ready)
+    while True:
+        head = session.execute(select(line.c.id, line.c.rows).where(line.c.place == 1)).first()
+        if head is None or (room is not None and head.rows > room):
+            return None
+        token = uuid.uuid4()
+        values = {
+            "status": JobStatus.RUNNING,
+            "stage": "starting",
+            "claim_token": token,
+            "claimed_by": worker,
+            "claimed_at": now,
+            "started_at": func.coalesce(table.started_at, now),
+            "lease_expires_at": now + dt.timedelta(seconds=lease_seconds),
+            "attempts": table.attempts + 1,
+            "sequence": table.sequence + 1,
+        }
+        if _set(session, table, (table.id == head.id) & (table.status == JobStatus.QUEUED), values):
+            return Claim(head.id, token, head.rows)
+
+
+def beat(
+    session: Session,
+    table: JobTable,
+    claim: Claim,
+    *,
+    now: dt.datetime,
+    lease_seconds: float,
+    report: Report | None,
+) -> bool:
+    """Renew the lease and store progress; False when the claim is lost."""
+    values: dict[str, object] = {"lease_expires_at": now + dt.timedelta(seconds=lease_seconds)}
+    if report is not None:
+        values |= {
+            "progress": report.progress,
+            "stage": report.stage,
+            "sequence": table.sequence + 1,
+        }
+    return _set(session, table, _held(table, claim), values)
+
+
+def hold(session: Session, table: JobTable, claim: Claim) -> None:
+    """Fence the unit: what else it writes is committed only if the claim still stands.
+
+    Raises:
+        ClaimLost: when another owns the job, or nobody.
+    """
+    if not _set(session, table, _held(table, claim), {"sequence": table.sequence + 1}):
+        raise ClaimLost("the job was cancelled or given to another worker.")
+
+
+def finish(session: Session, table: JobTable, claim: Claim, *, now: dt.datetime) -> None:
+    """The work is done."""
+    values = {"status": JobStatus.SUCCEEDED, "stage": "done", "progress": 1.0}
+    _end(session, table, claim, now=now, values=values)
+
+
+def fail(session: Session, table: JobTable, claim: Claim, *, error: StudioError, now: dt.datetime) -> bool:
+    """The attempt ended in an error: try again later if that may help; True when it was the last.
+
+    Raises:
+        ClaimLost: when the job is no longer the worker's to fail.
+    """
+    failures = session.scalar(select(table.failures).where(_held(table, claim)))
+    if failures is None:
+        raise ClaimLost("the job was cancelled or given to another worker.")
+    said: dict[str, object] = {
+        "error_code": error.code,
+        "error_message": error.message,
+        "failures": failures + 1,
+    }
+    if not error.is_retryable or failures + 1 >= MAX_FAILURES:
+        values = {"status": JobStatus.FAILED, "stage": "failed", **said}
+        _end(session, table, claim, now=now, values=values)
+        return True
+    wait = dt.timedelta(seconds=BACKOFF_SECONDS[failures])
+    values = {**_waiting(table), **said, "not_before": now + wait}
+    _set(session, table, _held(table, claim), values)
+    return False
+
+
+def release(session: Session, table: JobTable, claim: Claim) -> None:
+    """Hand the job back untouched, at the head of its turn: the worker is stopping."""
+    _set(session, table, _held(table, claim), {**_waiting(table), "attempts": table.attempts - 1})
+
+
+def cancel(session: Session, table: JobTable, job_id: uuid.UUID, *, now: dt.datetime) -> bool:
+    """Take the job from the queue or from its worker; False when it was over already."""
+    is_open = table.status.in_([JobStatus.QUEUED, JobStatus.RUNNING])
+    values = {"status": JobStatus.CANCELLED, "stage": "cancelled", **_ending(table, now=now)}
+    return _set(session, table, (table.id == job_id) & is_open, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep found."""
+
+    requeued: int
+    """Jobs whose worker fell silent, waiting again."""
+    given_up: int
+    """Jobs that lost too many workers."""
+    is_work_waiting: bool
+    """Whether the bell should be rung: a job is ready, and perhaps its bell was lost."""
+
+
+def sweep(session: Session, table: JobTable, *, now: dt.datetime) -> Swept:
+    """Put right what dead workers and lost bells left behind."""
+    is_abandoned = (table.status == JobStatus.RUNNING) & (table.lease_expires_at < now)
+    too_often = table.lost_leases >= MAX_LOST_LEASES
+    error = WorkerLost(
+        f"{MAX_LOST_LEASES + 1} workers stopped while they worked on this job. Look at the worker's "
+        "log and memory, then retry it."
+    )
+    failed = {
+        "status": JobStatus.FAILED,
+        "stage": "failed",
+        "error_code": error.code,
+        "error_message": error.message,
+        **_ending(table, now=now),
+    }
+    given_up = _count(session, table, is_abandoned & too_often, failed)
+    again = {**_waiting(table), "lost_leases": table.lost_leases + 1}
+    requeued = _count(session, table, is_abandoned, again)
+    is_ready = or_(table.not_before.is_(None), table.not_before <= now)
+    ready = session.scalar(select(table.id).where(table.status == JobStatus.QUEUED, is_ready).limit(1))
+    return Swept(requeued, given_up, is_work_waiting=ready is not None)
+
+
+def _held(table: JobTable, claim: Claim) -> ColumnElement[bool]:
+    return (
+        (table.id == claim.job_id) & (table.claim_token == claim.token) & (table.status == JobStatus.RUNNING)
+    )
+
+
+def _end(
+    session: Session, table: JobTable, claim: Claim, *, now: dt.datetime, values: Mapping[str, object]
+) -> None:
+    if not _set(session, table, _held(table, claim), {**values, **_ending(table, now=now)}):
+        raise ClaimLost("the job was cancelled or given to another worker.")
+
+
+def _ending(table: JobTable, *, now: dt.datetime) -> dict[str, object]:
+    return {
+        "finished_at": now,
+        "claim_token": None,
+        "lease_expires_at": None,
+        "sequence": table.sequence + 1,
+    }
+
+
+def _waiting(table: JobTable) -> dict[str, object]:
+    return {
+        "status": JobStatus.QUEUED,
+        "stage": "waiting",
+        "claim_token": None,
+        "lease_expires_at": None,
+        "sequence": table.sequence + 1,
+    }
+
+
+def _set(session: Session, table: JobTable, where: ColumnElement[bool], values: Mapping[str, object]) -> bool:
+    return _count(session, table, where, values) > 0
+
+
+def _count(
+    session: Session, table: JobTable, where: ColumnElement[bool], values: Mapping[str, object]
+) -> int:
+    statement = update(table).where(where).values(dict(values))
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    assert isinstance(result, CursorResult)  # noqa: S101  # what an UPDATE answers, for the type checker
+    return result.rowcount

@@ -1,0 +1,192 @@
+"""What a worker does when a bell rings. The same in a thread and in Celery.
+
+The runner knows no feature: the entrypoint hands it a handler for each kind of job.
+"""
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
+
+from text2song.errors import ClaimLost, StudioError, UnexpectedFailure
+from text2song.jobs import lifecycle
+from text2song.jobs.leases import Leases
+from text2song.jobs.lifecycle import Claim, JobTable, Report
+from text2song.jobs.queue import JobQueue
+
+log = structlog.get_logger(__name__)
+
+
+class JobUnit(Protocol):
+    """One unit of work, as the entrypoint builds it: committed at its end, or rolled back."""
+
+    @property
+    def session(self) -> Session:
+        """The unit's session."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], dt.datetime]:
+        """Now, in UTC."""
+        ...
+
+    def ring(self, kind: str) -> None:
+        """Ring after the commit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often things happen; all in seconds."""
+
+    lease_seconds: float = 15.0
+    beat_seconds: float = 0.5
+    slice_seconds: float = 60.0
+
+
+class Handler(Protocol):
+    """How one kind of job is done."""
+
+    @property
+    def table(self) -> JobTable:
+        """Where the jobs are."""
+        ...
+
+    @property
+    def capacity(self) -> int:
+        """Rows that can be worked on at the same time."""
+        ...
+
+    def accepts(self) -> ColumnElement[bool]:
+        """Which jobs this worker can do."""
+        ...
+
+    def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
+        """Do the work and end each job, unless its lease is lost or the worker is stopping.
+
+        What is finished is saved when it is finished. An exception fails the jobs that are not over.
+        """
+        ...
+
+
+class Runner:
+    """Claims work and has it done, one batch after the other."""
+
+    def __init__(
+        self,
+        work: Callable[[], AbstractContextManager[JobUnit]],
+        queue: JobQueue,
+        handlers: Mapping[str, Handler],
+        *,
+        worker: str,
+        pace: Pace,
+    ) -> None:
+        self._work = work
+        self._queue = queue
+        self._handlers = handlers
+        self._worker = worker
+        self._pace = pace
+        self._stopping = threading.Event()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of jobs that this worker does."""
+        return tuple(self._handlers)
+
+    def stop(self) -> None:
+        """Claim no more; what runs is handed back at the next frame."""
+        self._stopping.set()
+
+    def run(self, kind: str) -> None:
+        """Work until nothing waits or the slice is over; then ring again, so that other kinds get a turn."""
+        handler = self._handlers[kind]
+        until = time.monotonic() + self._pace.slice_seconds
+        while not self._stopping.is_set():
+            if time.monotonic() >= until:
+                self._queue.ring(kind)
+                return
+            claims = self._claim(handler)
+            if not claims:
+                return
+            self._do(handler, claims)
+
+    def sweep(self) -> None:
+        """Look for abandoned and forgotten work of every kind, and ring where there is any."""
+        for kind, handler in self._handlers.items():
+            with self._work() as work:
+                swept = lifecycle.sweep(work.session, handler.table, now=work.clock())
+                if swept.is_work_waiting:
+                    work.ring(kind)
+            if swept.requeued or swept.given_up:
+                log.warning("abandoned jobs", kind=kind, requeued=swept.requeued, given_up=swept.given_up)
+
+    def _claim(self, handler: Handler) -> list[Claim]:
+        """As many of the best waiting jobs as there are rows for; at least one if any waits."""
+        claims: list[Claim] = []
+        with self._work() as work:
+            while (room := handler.capacity - sum(c.rows for c in claims)) > 0:
+                claim = lifecycle.claim(
+                    work.session,
+                    handler.table,
+                    worker=self._worker,
+                    now=work.clock(),
+                    lease_seconds=self._pace.lease_seconds,
+                    where=handler.accepts(),
+                    room=room if claims else None,
+                )
+                if claim is None:
+                    break
+                claims.append(claim)
+        return claims
+
+    def _do(self, handler: Handler, claims: list[Claim]) -> None:
+        leases = Leases(
+            lambda claim, report: self._beat(handler, claim, report),
+            beat_seconds=self._pace.beat_seconds,
+            lease_seconds=self._pace.lease_seconds,
+        )
+        leases.add(claims)
+        with leases:
+            try:
+                handler.run(claims, leases, is_stopping=self._stopping.is_set)
+            except Exception as error:  # noqa: BLE001  # whatever happens, the jobs get an end and a reason
+                self._fail(handler, claims, error)
+        if self._stopping.is_set():
+            self._release(handler, claims)
+
+    def _beat(self, handler: Handler, claim: Claim, report: Report | None) -> bool:
+        with self._work() as work:
+            return lifecycle.beat(
+                work.session,
+                handler.table,
+                claim,
+                now=work.clock(),
+                lease_seconds=self._pace.lease_seconds,
+                report=report,
+            )
+
+    def _fail(self, handler: Handler, claims: Sequence[Claim], error: Exception) -> None:
+        if isinstance(error, StudioError):
+            reason = error
+            log.warning("work failed", code=error.code, error=error.message)
+        else:
+            reason = UnexpectedFailure(f"the worker met an unexpected {type(error).__name__}: {error}")
+            log.error("work failed unexpectedly", exc_info=error)
+        for claim in claims:
+            with self._work() as work:
+                try:
+                    lifecycle.fail(work.session, handler.table, claim, error=reason, now=work.clock())
+                except ClaimLost:
+                    continue  # it is over, or another's
+
+    def _release(self, handler: Handler, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            with self._work() as work:
+                lifecycle.release(work.session, handler.table, claim)

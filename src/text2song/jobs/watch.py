@@ -1,0 +1,69 @@
+"""Waiting for jobs to change, without a thread, a connection or a session for each who waits.
+
+All who wait in one process share one short read at each tick: five hundred long polls cost as
+much as one.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from anyio import to_thread
+
+ReadSequences = Callable[[Collection[uuid.UUID]], Mapping[uuid.UUID, tuple[int, bool]]]
+"""For each job that exists: its sequence, and whether it is final."""
+
+
+@dataclass(eq=False)
+class _Waiter:
+    since: Mapping[uuid.UUID, int]
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Watcher:
+    """One for each process, on its event loop."""
+
+    def __init__(self, read: ReadSequences, *, tick_seconds: float = 0.2) -> None:
+        self._read = read
+        self._tick_seconds = tick_seconds
+        self._waiters: set[_Waiter] = set()
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def changed(self, since: Mapping[uuid.UUID, int], *, timeout_seconds: float) -> bool:
+        """Wait until one of the jobs has a sequence above its `since`; False when time ran out.
+
+        A job that is final, or gone, can change no more: it ends the wait at once.
+        """
+        waiter = _Waiter(since)
+        self._waiters.add(waiter)
+        if self._ticking is None:
+            self._ticking = asyncio.create_task(self._tick())
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await waiter.changed.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._waiters.discard(waiter)
+        return True
+
+    async def _tick(self) -> None:
+        try:
+            while self._waiters:
+                waiters = list(self._waiters)
+                asked = {job_id for waiter in waiters for job_id in waiter.since}
+                known = await to_thread.run_sync(self._read, asked)
+                for waiter in waiters:
+                    if any(_is_news(known.get(job_id), seen) for job_id, seen in waiter.since.items()):
+                        waiter.changed.set()
+                await asyncio.sleep(self._tick_seconds)
+        finally:
+            self._ticking = None
+            # A read that failed ends the wait: whoever waited reads for himself and meets the error.
+            for waiter in self._waiters:
+                waiter.changed.set()
+
+
+def _is_news(state: tuple[int, bool] | None, seen: int) -> bool:
+    return state is None or state[1] or state[0] > seen

@@ -1,0 +1,1 @@
+"""Which models are served: workers say what they can do, so that the API, without torch, knows it."""

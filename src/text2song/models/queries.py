@@ -1,0 +1,90 @@
+"""Reading models: which there are, which is meant, who serves them."""
+
+import datetime as dt
+import uuid
+from typing import Final
+
+from sqlalchemy import select
+
+from text2song.errors import InvalidInput, NoModelServed
+from text2song.models.schemas import ModelOut, ModelWorkerOut
+from text2song.models.tables import Model, ModelWorker
+from text2song.studio import Reader
+
+ALIVE_SECONDS: Final = 30.0
+"""A worker that was not heard of for longer is not counted."""
+NOISE_NOTICE: Final = (
+    "This model is untrained: what it makes is noise, not music. It shows that everything works. "
+    "For music, run `text2song model add facebook/musicgen-small` and set TEXT2SONG_MODEL to it."
+)
+
+
+def notice_of(model: Model) -> str | None:
+    """What every surface says of a model that was never trained."""
+    return None if model.is_trained else NOISE_NOTICE
+
+
+def choose(reader: Reader, name: str | None) -> Model:
+    """The model of that name; without a name, the one that was served last.
+
+    Raises:
+        NoModelServed: when no worker has ever served one (it may still be loading).
+        InvalidInput: when the name is not among them.
+    """
+    models = list(reader.session.scalars(select(Model).order_by(Model.seen_at.desc())))
+    if not models:
+        raise NoModelServed("no worker serves a model yet: it may still be loading. Try again in a moment.")
+    if name is None:
+        return models[0]
+    for model in models:
+        if model.name == name:
+            return model
+    names = ", ".join(model.name for model in models)
+    raise InvalidInput(f"no worker serves a model named {name!r}; there is {names}.", field="model")
+
+
+def alive_workers(reader: Reader) -> dict[uuid.UUID, list[ModelWorker]]:
+    """The workers heard of lately, by the id of their model."""
+    since = reader.clock() - dt.timedelta(seconds=ALIVE_SECONDS)
+    workers: dict[uuid.UUID, list[ModelWorker]] = {}
+    query = select(ModelWorker).where(ModelWorker.heartbeat_at >= since).order_by(ModelWorker.id)
+    for worker in reader.session.scalars(query):
+        workers.setdefault(worker.model_id, []).append(worker)
+    return workers
+
+
+def describe_all(reader: Reader) -> list[ModelOut]:
+    """Every model with its living workers, the last served first."""
+    workers = alive_workers(reader)
+    models = reader.session.scalars(select(Model).order_by(Model.seen_at.desc(), Model.id))
+    return [_described(model, workers.get(model.id, [])) for model in models]
+
+
+def _described(model: Model, workers: list[ModelWorker]) -> ModelOut:
+    return ModelOut(
+        id=model.id,
+        name=model.name,
+        revision=model.revision,
+        fingerprint=model.fingerprint,
+        license=model.license,
+        is_trained=model.is_trained,
+        notice=notice_of(model),
+        sample_rate=model.sample_rate,
+        frame_rate=model.frame_rate,
+        channels=model.channels,
+        codebooks=model.codebooks,
+        codebook_size=model.codebook_size,
+        max_duration_seconds=model.max_duration_seconds,
+        module_shapes=model.module_shapes,
+        vocabulary=model.vocabulary,
+        workers=[
+            ModelWorkerOut(
+                name=worker.name,
+                dtype=worker.dtype,
+                capacity=worker.capacity,
+                speed=worker.speed,
+                heartbeat_at=worker.heartbeat_at,
+            )
+            for worker in workers
+        ],
+    )

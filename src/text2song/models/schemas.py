@@ -1,0 +1,42 @@
+"""What the API says of models."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from pydantic import Field
+
+from text2song.wire import WireModel
+
+
+class ModelWorkerOut(WireModel):
+    """A process that serves a model now."""
+
+    name: str
+    dtype: str
+    capacity: int = Field(description="Takes that it makes at the same time.")
+    speed: float | None = Field(description="Seconds of audio made in a second; null before the first job.")
+    heartbeat_at: dt.datetime
+
+
+class ModelOut(WireModel):
+    """A model and what it can do."""
+
+    id: uuid.UUID
+    name: str = Field(examples=["facebook/musicgen-small"], description="How requests name it.")
+    revision: str
+    fingerprint: str = Field(description="sha256 over configuration and weights.")
+    license: str = Field(description="Of the weights; the code's own licence is Apache-2.0.")
+    is_trained: bool
+    notice: str | None = Field(description="What a listener must know, if anything.")
+    sample_rate: int = Field(description="Hz.")
+    frame_rate: float = Field(description="Codec frames a second.")
+    channels: int
+    codebooks: int
+    codebook_size: int
+    max_duration_seconds: float
+    module_shapes: dict[str, tuple[int, int]] = Field(
+        description="Linear modules that an adapter may target: (out, in) features."
+    )
+    vocabulary: dict[str, Any] | None = Field(description="What a small model understands.")
+    workers: list[ModelWorkerOut]

@@ -1,0 +1,50 @@
+"""The tables of models and of the workers that serve them."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from text2song.db.base import Base, Identified, JsonDocument
+
+
+class Model(Identified, Base):
+    """A model that some worker serves or has served."""
+
+    __tablename__ = "models"
+
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    """How requests name it, such as `facebook/musicgen-small`."""
+    revision: Mapped[str] = mapped_column(String(64))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    license: Mapped[str] = mapped_column(String(100))
+    is_trained: Mapped[bool]
+    sample_rate: Mapped[int]
+    frame_rate: Mapped[float]
+    channels: Mapped[int]
+    codebooks: Mapped[int]
+    codebook_size: Mapped[int]
+    max_duration_seconds: Mapped[float]
+    module_shapes: Mapped[dict[str, Any]] = mapped_column(JsonDocument)
+    vocabulary: Mapped[dict[str, Any] | None] = mapped_column(JsonDocument)
+    created_at: Mapped[dt.datetime]
+    seen_at: Mapped[dt.datetime]
+    """When a worker last said that it serves this model."""
+
+
+class ModelWorker(Identified, Base):
+    """A process that serves one model."""
+
+    __tablename__ = "model_workers"
+
+    model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("models.id"), index=True)
+    name: Mapped[str] = mapped_column(String(128))
+    """Host and process."""
+    dtype: Mapped[str] = mapped_column(String(32))
+    capacity: Mapped[int]
+    speed: Mapped[float | None]
+    """Seconds of audio made in a second, measured; None before the first job."""
+    started_at: Mapped[dt.datetime]
+    heartbeat_at: Mapped[dt.datetime]

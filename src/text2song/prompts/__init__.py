@@ -1,0 +1,1 @@
+"""Prompts: words and attributes that describe music."""

@@ -1,0 +1,48 @@
+"""`/prompts`."""
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response, status
+
+from text2song.db.pages import DEFAULT_LIMIT, MAX_LIMIT
+from text2song.prompts import queries, service
+from text2song.prompts.schemas import PromptIn, PromptOut
+from text2song.units import ReaderUnit, WorkUnit
+from text2song.wire import Page, problem_responses
+
+router = APIRouter(prefix="/prompts", tags=["prompts"])
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, responses=problem_responses(400, 415, 422))
+def create_prompt(body: PromptIn, work: WorkUnit, response: Response) -> PromptOut:
+    """Store a prompt."""
+    prompt = service.create(work, body)
+    response.headers["Location"] = f"/prompts/{prompt.id}"
+    return queries.describe(prompt)
+
+
+@router.get("", responses=problem_responses(400, 422))
+def list_prompts(
+    reader: ReaderUnit,
+    q: Annotated[str | None, Query(max_length=200, description="Words that must all occur.")] = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+) -> Page[PromptOut]:
+    """Prompts, newest first."""
+    page = queries.find(reader, search=q, cursor=cursor, limit=limit)
+    return Page(items=[queries.describe(prompt) for prompt in page.rows], next_cursor=page.next_cursor)
+
+
+@router.get("/{prompt_id}", responses=problem_responses(404, 422))
+def get_prompt(prompt_id: uuid.UUID, reader: ReaderUnit) -> PromptOut:
+    """One prompt."""
+    return queries.describe(queries.get(reader, prompt_id))
+
+
+@router.delete(
+    "/{prompt_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(404, 409, 422)
+)
+def delete_prompt(prompt_id: uuid.UUID, work: WorkUnit) -> None:
+    """Delete a prompt that no take was made from."""
+    service.delete(work, prompt_id)

@@ -1,0 +1,50 @@
+"""Reading prompts."""
+
+import uuid
+
+from sqlalchemy import select
+
+from text2song.db.pages import RowPage, newest_first
+from text2song.errors import NotFound
+from text2song.music.attributes import MusicAttributes
+from text2song.music.sentence import render
+from text2song.prompts.schemas import Attributes, PromptOut
+from text2song.prompts.tables import Prompt
+from text2song.studio import Reader
+
+
+def get(reader: Reader, prompt_id: uuid.UUID) -> Prompt:
+    """The prompt with that id.
+
+    Raises:
+        NotFound: when there is none.
+    """
+    prompt = reader.session.get(Prompt, prompt_id)
+    if prompt is None:
+        raise NotFound(f"there is no prompt {prompt_id}. GET /prompts lists those there are.")
+    return prompt
+
+
+def find(reader: Reader, *, search: str | None, cursor: str | None, limit: int) -> RowPage[Prompt]:
+    """A page of prompts, newest first; with `search`, those that hold all of its words in any order."""
+    query = select(Prompt)
+    for word in (search or "").casefold().split():
+        query = query.where(Prompt.words.contains(word, autoescape=True))
+    return newest_first(reader.session, query, by=Prompt.id, cursor=cursor, limit=limit)
+
+
+def describe(prompt: Prompt) -> PromptOut:
+    """The wire form."""
+    return PromptOut(
+        id=prompt.id,
+        text=prompt.text,
+        attributes=Attributes.of(prompt.attributes),
+        sentence=sentence_of(prompt),
+        created_at=prompt.created_at,
+        user_id=prompt.user_id,
+    )
+
+
+def sentence_of(prompt: Prompt) -> str:
+    """What the model reads."""
+    return render(prompt.text, MusicAttributes.from_json(prompt.attributes))

@@ -1,0 +1,49 @@
+"""Writing prompts."""
+
+import uuid
+
+from sqlalchemy.exc import IntegrityError
+
+from text2song.errors import InUse
+from text2song.music.attributes import clean_text
+from text2song.music.sentence import TEXT_LIMIT, render
+from text2song.prompts import queries
+from text2song.prompts.schemas import PromptIn
+from text2song.prompts.tables import Prompt
+from text2song.studio import Work
+
+
+def create(work: Work, body: PromptIn) -> Prompt:
+    """Store a prompt.
+
+    Raises:
+        InvalidInput: when text or attributes cannot be.
+    """
+    attributes = body.attributes.as_music()
+    text = clean_text(body.text, name="text", limit=TEXT_LIMIT)
+    prompt = Prompt(
+        text=text,
+        attributes=attributes.as_json(),
+        words=render(text, attributes).casefold(),
+        created_at=work.clock(),
+        user_id=work.actor.user_id,
+    )
+    work.session.add(prompt)
+    work.session.flush()
+    return prompt
+
+
+def delete(work: Work, prompt_id: uuid.UUID) -> None:
+    """Delete a prompt, and with it its jobs that made nothing; what still waits or runs is dropped.
+
+    Raises:
+        NotFound: when there is none.
+        InUse: while takes belong to it: they are records of what this prompt made.
+    """
+    work.session.delete(queries.get(work, prompt_id))
+    try:
+        work.session.flush()
+    except IntegrityError as error:
+        raise InUse(
+            "takes were made from this prompt, so it is part of their record. Delete those takes first."
+        ) from error

@@ -1,0 +1,123 @@
+"""The settings: three URLs choose the deployment, and features never ask which.
+
+Every setting is an environment variable with the prefix `TEXT2SONG_`. Without any, the studio is
+one machine: a SQLite file, a folder of bytes and a thread, all under `TEXT2SONG_HOME`.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from text2song.errors import InvalidSetting
+
+PREFIX: Final = "TEXT2SONG_"
+NOISE_MODEL: Final = "text2song/untrained-noise"
+"""What is served until a trained model is named."""
+
+
+class Settings(BaseSettings):
+    """All settings, validated once at the start of a process."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    home: Path = Field(default=Path("~/.text2song"), description="Folder of everything that is kept.")
+    database_url: str = Field(
+        default="",
+        description="Where the rows are: `sqlite:///...`. Empty: `studio.db` in the home folder.",
+    )
+    blobs_url: str = Field(
+        default="", description="Where the bytes are: `file:///...`. Empty: `blobs` in the home folder."
+    )
+    queue_url: str = Field(default="thread://", description="What wakes the workers: `thread://`.")
+    model: str = Field(
+        default=NOISE_MODEL,
+        description="The model to serve: an id that `text2song model add` fetched, or a folder.",
+    )
+    capacity: int = Field(default=8, ge=1, le=64, description="Takes that are made at the same time.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("127.0.0.1", "localhost", "[::1]"),
+        description="Names under which the server answers, separated by commas; a web page that "
+        "points another name at this machine is refused.",
+    )
+    max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest accepted request body.")
+    max_queued_jobs: int = Field(
+        default=1000, ge=1, description="Waiting generation jobs beyond which new ones are refused."
+    )
+    lease_seconds: float = Field(
+        default=15.0, ge=1.0, description="How long a silent worker keeps its job before another takes it."
+    )
+    beat_seconds: float = Field(
+        default=0.5, ge=0.05, le=5.0, description="How often a worker reports progress and hears a cancel."
+    )
+    sweep_seconds: float = Field(
+        default=5.0, ge=0.1, description="How often abandoned and forgotten work is looked for."
+    )
+    slice_seconds: float = Field(
+        default=60.0, ge=1.0, description="How long one bell keeps a worker claiming before it is rung anew."
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_json: bool | None = Field(
+        default=None, description="Logs as JSON lines. Unset: JSON unless a terminal is there."
+    )
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, hosts: object) -> object:
+        return tuple(h.strip() for h in hosts.split(",") if h.strip()) if isinstance(hosts, str) else hosts
+
+    @field_validator("log_level", mode="after")
+    @classmethod
+    def _known_level(cls, level: str) -> str:
+        if level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+        return level.upper()
+
+    @property
+    def database(self) -> str:
+        """The database's URL with the default filled in."""
+        return self.database_url or f"sqlite:///{self.home / 'studio.db'}"
+
+    @property
+    def blobs(self) -> str:
+        """The blob store's URL with the default filled in."""
+        return self.blobs_url or f"file://{self.home / 'blobs'}"
+
+    @property
+    def models_folder(self) -> Path:
+        """Where models live on this machine."""
+        return self.home / "models"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    Raises:
+        InvalidSetting: for a value that cannot be, and for an unknown `TEXT2SONG_` name: a
+            misspelt setting that is silently ignored costs somebody an evening.
+    """
+    given = os.environ if environment is None else environment
+    names = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in given if name.startswith(PREFIX) and name not in names)
+    if unknown:
+        raise InvalidSetting(
+            f"{unknown[0]} is not a setting. The settings are: {', '.join(sorted(names))}.",
+            field=unknown[0],
+        )
+    values = {
+        name: given[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in given
+    }
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        raise InvalidSetting(f"{name}: {first['msg']} (it is {first['input']!r}).", field=name) from error

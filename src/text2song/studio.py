@@ -1,0 +1,103 @@
+"""The composition root, and the one argument that every service takes.
+
+An entrypoint builds one `Studio` for its process. A service is given a `Reader` or a `Work`: the
+type says whether it may write, and neither ever commits by itself. The edge does, once:
+
+    with studio.work(actor) as work:
+        job = generation.service.submit(work, request)
+    # committed here, and only then are the bells rung
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from text2song.blobs.store import BlobStore
+from text2song.db.engine import read_session, write_session
+from text2song.db.faults import explain
+from text2song.jobs.queue import JobQueue
+from text2song.settings import Settings
+
+Clock = Callable[[], dt.datetime]
+
+
+def utc_now() -> dt.datetime:
+    """The wall clock, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts. Without users, everything is done by nobody in particular."""
+
+    user_id: uuid.UUID | None = None
+
+
+NOBODY = Actor()
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One unit that may read."""
+
+    session: Session
+    blobs: BlobStore
+    clock: Clock
+    actor: Actor
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Reader):
+    """One unit that may write; all of it is committed, or none."""
+
+    bells: list[str] = field(default_factory=list)
+
+    def ring(self, kind: str) -> None:
+        """Say that there is work of this kind, once the unit is committed; forgotten on rollback."""
+        if kind not in self.bells:
+            self.bells.append(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """What a process holds: the database, the bytes, the doorbell, the settings, the clock."""
+
+    engine: Engine
+    blobs: BlobStore
+    queue: JobQueue
+    settings: Settings
+    clock: Clock = utc_now
+
+    @contextmanager
+    def read(self, actor: Actor = NOBODY) -> Iterator[Reader]:
+        """A unit that reads."""
+        with _faults_explained(), read_session(self.engine) as session:
+            yield Reader(session, self.blobs, self.clock, actor, self.settings)
+
+    @contextmanager
+    def work(self, actor: Actor = NOBODY) -> Iterator[Work]:
+        """A unit that writes: committed at the end, rolled back on any error; then the bells."""
+        with _faults_explained(), write_session(self.engine) as session:
+            work = Work(session, self.blobs, self.clock, actor, self.settings)
+            with session.begin():
+                yield work
+        for kind in work.bells:
+            self.queue.ring(kind)
+
+
+@contextmanager
+def _faults_explained() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        raise explained from error

@@ -1,0 +1,1 @@
+"""People. On one machine there are none: everything is done by nobody in particular."""
