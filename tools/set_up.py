@@ -74,6 +74,12 @@ def read_stamp(folder: Path) -> dict[str, str]:
     return stamp
 
 
+def write_stamp(folder: Path, *, name: str, root: Path) -> None:
+    """Leave word that the set-up of `name` is complete."""
+    stamp = {"name": name, "root": str(root), "fingerprint": fingerprint(root)}
+    (folder / STAMP).write_text(json.dumps(stamp))
+
+
 def is_ready(folder: Path, *, name: str, root: Path) -> bool:
     """Whether the environment in `folder` already holds what `name` asks for, at this place."""
     stamp = read_stamp(folder)
@@ -192,8 +198,7 @@ def set_up(name: str) -> None:
         _run([sys.executable, "-m", "venv", folder], environ=environ)
     _run([folder / "bin" / "python", "-m", "pip", *QUIET_PIP, f"uv=={UV_VERSION}"], environ=environ)
     _install(wish, folder=folder, environ=environ)
-    done = {"name": name, "root": str(ROOT), "fingerprint": fingerprint(ROOT)}
-    (folder / STAMP).write_text(json.dumps(done))
+    write_stamp(folder, name=name, root=ROOT)
 
 
 def main() -> None:
