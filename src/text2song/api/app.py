@@ -1,0 +1,121 @@
+"""Puts the HTTP edge together: the front door, the problems, the pages, and the features' routers."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import RedirectResponse, Response
+
+from text2song import __version__
+from text2song.api.body_limit import BodyLimit
+from text2song.api.docs_page import docs_router
+from text2song.api.head import HeadFromGet
+from text2song.api.health import ReadyCheck, health_router
+from text2song.api.openapi import add_problems
+from text2song.api.problems import AnswerEverything, handle
+from text2song.api.protections import DoorOptions, FrontDoor, SecurityHeaders
+from text2song.api.request_log import RequestLog
+from text2song.api.site import SitePages
+from text2song.errors import StudioError
+from text2song.wire import problem_response
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+_DESCRIPTION: Final = """\
+Music from words: ask for takes, listen, compare, and teach the model.
+
+Every list answers `{"items", "next_cursor"}`. Every error is `application/problem+json` with a stable
+`code`; all codes are listed at [/docs/problems](/docs/problems).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiOptions:
+    """What the edge needs to know of this installation."""
+
+    allowed_hosts: tuple[str, ...]
+    """Host names and addresses that this server answers to, without ports."""
+    has_users: bool = False
+    """Whether people log in; without it, whatever comes through a proxy is refused."""
+    max_body_bytes: int = 1_048_576
+    site_folder: Path | None = None
+    """The built web studio; without it, `/` leads to the API's documentation."""
+
+
+class StudioApi(FastAPI):
+    """FastAPI whose OpenAPI document also tells of the problems."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        document = super().openapi()
+        add_problems(document)
+        return document
+
+
+def create_app(
+    options: ApiOptions,
+    *,
+    routers: Sequence[APIRouter],
+    ready_checks: Sequence[ReadyCheck] = (),
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """The whole HTTP application; nothing global is touched.
+
+    Raises:
+        MissingPart: a package of the server is not installed.
+    """
+    app = StudioApi(
+        title="Text2Song Studio",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        middleware=_middleware(options),
+        responses={"default": problem_response("Any other problem")},
+        generate_unique_id_function=_operation_id,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    for kind in (StudioError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, handle)
+    for router in (*routers, health_router(ready_checks), docs_router(), _root_router(options)):
+        app.include_router(router)
+    if options.site_folder is not None:
+        app.mount("/studio", SitePages(options.site_folder), name="studio")
+    return app
+
+
+def _middleware(options: ApiOptions) -> list[Middleware]:
+    """From the outside in: refusals are logged, protected and written as problems like all else."""
+    door = DoorOptions(options.allowed_hosts, accepts_proxies=options.has_users)
+    return [
+        Middleware(RequestLog),
+        Middleware(SecurityHeaders),
+        Middleware(AnswerEverything),
+        Middleware(FrontDoor, options=door),
+        Middleware(BodyLimit, max_body_bytes=options.max_body_bytes),
+        Middleware(HeadFromGet),
+    ]
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The function's name: FastAPI warns when two are alike, and warnings are errors in the tests."""
+    return route.name
+
+
+def _root_router(options: ApiOptions) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+    entrance = "/docs" if options.site_folder is None else "/studio/"
+
+    @router.get("/")
+    async def enter() -> Response:
+        return RedirectResponse(entrance, status_code=307)
+
+    return router

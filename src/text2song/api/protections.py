@@ -1,0 +1,151 @@
+"""The front door, locked from the first day: who may ask, from which page, through which road.
+
+A server on loopback without a login trusts everyone who can reach it, and a browser on the same
+machine runs pages by strangers. Three doors are closed here, before any other code runs:
+
+* DNS rebinding: a stranger's name that points to 127.0.0.1. Only known hosts are answered.
+* Cross-site requests: forms and scripts of other pages. Writes must come from this server's own
+  origin or from no page at all; reads too, but for a link that a person follows.
+* A proxy on the same machine, which would hand the loopback door to the whole network. Its
+  forwarding headers give it away. A proxy that adds none, such as a bare TCP tunnel, cannot be told
+  from a program on this machine; it is then stopped only where it passes on the host it was asked for.
+
+No CORS header is ever sent, so no other origin can read an answer.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from text2song.errors import ForeignHost, ForeignOrigin, ProxyRefused
+
+_HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?P<port>:[0-9]{1,5})?", re.IGNORECASE)
+_FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip"})
+_READS: Final = frozenset({"GET", "HEAD"})
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+API_CONTENT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+SECURITY_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": API_CONTENT_POLICY,
+    # not no-referrer: under it, browsers send `Origin: null` with this server's own forms
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""Sent with every answer; a page that needs a wider content policy sets its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoorOptions:
+    """Whom to let in."""
+
+    allowed_hosts: tuple[str, ...]
+    """Exact names and addresses, without ports; IPv6 with or without brackets."""
+    accepts_proxies: bool = False
+    """Only where people log in: then it no longer matters that everyone can reach the door."""
+
+
+class FrontDoor:
+    """ASGI middleware that raises `Refused` before anything else runs."""
+
+    def __init__(self, app: ASGIApp, options: DoorOptions) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower().strip("[]") for host in options.allowed_hosts)
+        self._accepts_proxies = options.accepts_proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check, then pass on.
+
+        Raises:
+            ForeignHost: the Host header is missing, doubled, malformed or not ours.
+            ForeignOrigin: another site's page asks.
+            ProxyRefused: a proxy passed this on, and nobody has to log in.
+        """
+        if scope["type"] in {"http", "websocket"}:
+            headers = Headers(scope=scope)
+            if not self._accepts_proxies:
+                _refuse_proxies(headers)
+            host = self._own_host(headers)
+            _refuse_foreign_pages(scope, headers, host=host)
+        await self._app(scope, receive, send)
+
+    def _own_host(self, headers: Headers) -> str:
+        """The Host header, once it is known to be this server's."""
+        given = headers.getlist("host")
+        match = _HOST.fullmatch(given[0]) if len(given) == 1 else None
+        if match is None:
+            raise ForeignHost("the request must have exactly one Host header, with a host and maybe a port.")
+        if match["name"].lower().strip("[]") not in self._hosts:
+            raise ForeignHost(
+                f"this server does not answer as {match['name'][:100]}. Use http://127.0.0.1 with its port, "
+                "or add the name to TEXT2SONG_ALLOWED_HOSTS if it is yours."
+            )
+        return given[0]
+
+
+class SecurityHeaders:
+    """ASGI middleware that adds `SECURITY_HEADERS` to every answer that has not set them itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the headers when the answer starts."""
+
+        async def send_protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_protected)
+
+
+def _refuse_proxies(headers: Headers) -> None:
+    for name in headers:
+        if name in _FORWARDED or name.startswith("x-forwarded-"):
+            raise ProxyRefused(
+                f"the header {name} says that a proxy passed this on, and without users everyone behind that "
+                "proxy could use this studio. Configure users, or reach the server directly."
+            )
+
+
+def _refuse_foreign_pages(scope: Scope, headers: Headers, *, host: str) -> None:
+    if scope["type"] == "http" and scope["method"] in _READS:
+        if _is_foreign_fetch(headers) and not _is_followed_link(headers):
+            raise ForeignOrigin("a page of another site asked for this; only its own pages may read here.")
+        return
+    scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+    own = _origin(f"{scheme}://{host}")
+    if _is_foreign_fetch(headers) or any(_origin(given) != own for given in headers.getlist("origin")):
+        raise ForeignOrigin(
+            "a page of another origin sent this, and nothing was changed. Use the studio's own page, or a "
+            "program that sends no Origin header."
+        )
+
+
+def _is_foreign_fetch(headers: Headers) -> bool:
+    """What the browser itself says (Fetch Metadata): `same-site` is still another port or subdomain."""
+    return headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
+
+
+def _is_followed_link(headers: Headers) -> bool:
+    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+
+
+def _origin(text: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port (RFC 6454); None for `null` and for what is no origin."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.path or parts.query:
+        return None
+    return parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme]

@@ -1,0 +1,86 @@
+"""The documentation offline: what is served, and what a real browser makes of it."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.api.edge import make_app, make_client, serve
+from text2song.api import docs_page
+from text2song.api.problems import EDGE_KINDS, KINDS
+from text2song.errors import MissingPart
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no network but this machine
+    "--enable-logging=stderr",
+    "--virtual-time-budget=10000",
+    "--dump-dom",
+)
+
+
+@pytest.fixture(name="client")
+def make_docs_client() -> TestClient:
+    return make_client(make_app())
+
+
+def test_the_page_loads_only_from_here_and_runs_nothing_inline(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    policy = page.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert "<script>" not in page.text
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(sources) == 5
+    for source in sources:
+        assert source == "data:," or client.get(f"/{source}").status_code == 200
+
+
+def test_only_the_documentation_s_files_are_sent(client: TestClient) -> None:
+    for name in ("core.py", "..%2fcore.py", "redoc.standalone.js", "%2e%2e/__init__.py"):
+        assert client.get(f"/docs/{name}").status_code == 404
+
+
+def test_every_problem_is_described_where_its_type_leads(client: TestClient) -> None:
+    problem = client.get("/nowhere").json()
+    page = client.get(problem["type"].split("#")[0])
+    assert page.status_code == 200
+    described = dict(re.findall(r'<tr id="(\w+)"><td><code>\w+</code></td><td>(\d+)</td>', page.text))
+    expected = {cls.code: str(kind.status) for cls, kind in KINDS.items()}
+    assert described == expected | {code: str(kind.status) for code, kind in EDGE_KINDS.items()}
+
+
+def test_without_its_package_the_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingPart, match="pip install"):
+        docs_page.docs_router()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install -y chromium")
+def test_a_browser_without_a_network_shows_the_operations(tmp_path: Path) -> None:
+    with serve(make_app()) as port:
+        shown = subprocess.run(
+            [CHROMIUM or "", *FLAGS, f"--user-data-dir={tmp_path}", f"http://127.0.0.1:{port}/docs"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert 'data-path="/prompts/{number}"' in shown.stdout
+    assert "OAS 3.1" in shown.stdout
+    complaints = [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
+    assert complaints == []
