@@ -141,6 +141,14 @@ def test_no_text_can_break_a_file(audio_format: AudioFormat, text: str) -> None:
     assert read_tags(data).get("comment", "") == tags.comment
 
 
+def test_an_mp3_holds_one_tag_and_no_second_opinion() -> None:
+    data = encode(tone(channels=1), into=MP3, tags=Tags(title="é", comment="é"))
+
+    assert data.startswith(b"ID3")
+    assert data.count(b"ID3") == 1
+    assert data[-128:-125] != b"TAG"  # ID3v1, which LAME would write
+
+
 def test_a_file_without_tags_holds_none() -> None:
     for audio_format in FORMATS.values():
         assert read_tags(encode(tone(channels=1, seconds=0.1), into=audio_format)) == {}

@@ -73,6 +73,11 @@ def test_a_clip_shorter_than_one_block_reads_like_its_repetition() -> None:
         assert lufs(wave[: int(48_000 * seconds)]) == pytest.approx(-23.01, abs=0.15)
 
 
+@pytest.mark.parametrize("seconds", [0.4, 0.46, 0.499, 0.57])
+def test_an_incomplete_last_block_makes_nothing_quieter(seconds: float) -> None:
+    assert lufs(sine(PRESENT, level_db=-20.0, seconds=seconds)) == pytest.approx(-23.01, abs=0.1)
+
+
 @pytest.mark.parametrize("samples", [19_199, 19_200, 19_201, 22_080, 23_999, 24_000, 1])
 def test_any_length_is_measured(samples: int) -> None:
     assert lufs(np.full(samples, 0.1, np.float32)) < -20.0
@@ -101,6 +106,18 @@ def test_a_peak_between_the_samples_is_found() -> None:
 
     assert 20 * math.log10(np.abs(wave).max()) == pytest.approx(-4.01, abs=0.01)
     assert measure(Waveform(wave[None], 48_000)).true_peak_dbtp == pytest.approx(-1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("samples", [100, 1_000, 48_100])
+def test_a_peak_between_the_last_samples_is_found(samples: int) -> None:
+    """The swing grows to the very end, so only what the oversampler still holds back shows it."""
+    wave = sine(12_000.0, level_db=0.0, phase=math.pi / 4)[:samples]
+    growing = (wave * np.linspace(0, 1, samples) ** 4).astype(np.float32)
+
+    peak = measure(Waveform(growing[None], 48_000)).true_peak_dbtp
+
+    assert peak is not None
+    assert peak > 20 * math.log10(np.abs(growing).max()) + 2.0
 
 
 @pytest.mark.parametrize("frequency", [100.0, 5_000.0, 15_000.0])
