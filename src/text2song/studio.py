@@ -18,9 +18,11 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from text2song.blobs.open import open_store
 from text2song.blobs.store import BlobStore
-from text2song.db.engine import read_session, write_session
+from text2song.db.engine import open_engine, read_session, write_session
 from text2song.db.faults import explain
+from text2song.errors import StorageFailed
 from text2song.jobs.queue import JobQueue
 from text2song.settings import Settings
 
@@ -90,6 +92,22 @@ class Studio:
                 yield work
         for kind in work.bells:
             self.queue.ring(kind)
+
+
+def open_studio(settings: Settings, *, queue: JobQueue) -> Studio:
+    """The studio that the settings describe. Opens nothing but the database's file and the blobs' folder.
+
+    Raises:
+        InvalidSetting: for a URL that is not known.
+        StorageFailed: when the home folder cannot be used.
+    """
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFailed(
+            f"the folder {settings.home} cannot be made ({error.strerror}): set TEXT2SONG_HOME to one that can."
+        ) from error
+    return Studio(open_engine(settings.database), open_store(settings.blobs), queue, settings)
 
 
 @contextmanager

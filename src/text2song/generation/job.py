@@ -66,7 +66,8 @@ class GenerationHandler:
 
     def __init__(self, studio: Studio, model: MusicModel) -> None:
         self._studio = studio
-        self._model = model
+        self.model = model
+        """What this worker serves."""
         self._provenance = _provenance(model)
         self.speed: float | None = None
         """Seconds of audio made in a second of work; None before the first take."""
@@ -74,11 +75,11 @@ class GenerationHandler:
     @property
     def capacity(self) -> int:
         """Takes that are made at the same time."""
-        return self._model.capacity
+        return self.model.capacity
 
     def accepts(self) -> ColumnElement[bool]:
         """Jobs for this model."""
-        return GenerationJob.model == self._model.info.id
+        return GenerationJob.model == self.model.info.id
 
     def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
         """Make what the claimed jobs still lack, and end each job when its last take is done."""
@@ -94,7 +95,7 @@ class GenerationHandler:
     def _load(self, claims: Sequence[Claim]) -> tuple[list[_Row], dict[Claim, _Tally]]:
         rows: list[_Row] = []
         tallies: dict[Claim, _Tally] = {}
-        frames_for = self._model.info.frames_for
+        frames_for = self.model.info.frames_for
         with self._studio.read() as reader:
             for claim in claims:
                 job = reader.session.get_one(GenerationJob, claim.job_id)
@@ -116,7 +117,7 @@ class GenerationHandler:
             prompt_id=job.prompt_id,
             adapter_id=take.adapter_id,
             user_id=job.user_id,
-            model=self._model.info.id,
+            model=self.model.info.id,
             spec=spec,
             provenance=self._provenance,
         )
@@ -135,14 +136,14 @@ class GenerationHandler:
 
         began = time.monotonic()
         made_seconds = 0.0
-        for result in self._model.generate([row.spec for row in batch], watch=watch):
+        for result in self.model.generate([row.spec for row in batch], watch=watch):
             row, tally = batch[result.row], tallies[batch[result.row].claim]
             error = self._save(row, result.outcome, leases)
             if error is not None and error.is_retryable:
                 tally.passing_error = error
             made_seconds += 0.0 if error else row.spec.duration_seconds
             tally.frames_by_row.pop(row.take_id, None)
-            tally.frames_done += self._model.info.frames_for(row.spec.duration_seconds)
+            tally.frames_done += self.model.info.frames_for(row.spec.duration_seconds)
             tally.rows_left -= 1
             if not tally.rows_left:
                 self._settle(row.claim, tally, leases)
@@ -184,8 +185,8 @@ class GenerationHandler:
             self._studio.blobs,
             take.waveform,
             take.codes,
-            codebook_size=self._model.info.codebook_size,
-            metadata={"sentence": row.spec.sentence, "model": self._model.info.id},
+            codebook_size=self.model.info.codebook_size,
+            metadata={"sentence": row.spec.sentence, "model": self.model.info.id},
         )
         origin = audio.Origin(
             row.origin.prompt_id,

@@ -1,0 +1,51 @@
+"""The API of one studio: the edge of `app.py` with every feature's router, over one composition root."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from fastapi import FastAPI
+from sqlalchemy import text
+
+import text2song
+from text2song.api.app import ApiOptions, create_app
+from text2song.api.health import ReadyCheck
+from text2song.audio.endpoints import router as audio
+from text2song.generation import queries as generations
+from text2song.generation.endpoints import router as generate
+from text2song.jobs.watch import Watcher
+from text2song.models.endpoints import router as models
+from text2song.prompts.endpoints import router as prompts
+from text2song.studio import Studio
+
+ROUTERS: Final = (prompts, generate, audio, models)
+SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
+"""The built web studio, where the package carries one."""
+
+
+def build_api(studio: Studio, *, ready_checks: Sequence[ReadyCheck] = ()) -> FastAPI:
+    """The application that a server runs; `ready_checks` are the entrypoint's own."""
+    settings = studio.settings
+    app = create_app(
+        ApiOptions(
+            allowed_hosts=settings.allowed_hosts,
+            max_body_bytes=settings.max_body_bytes,
+            site_folder=SITE_FOLDER if SITE_FOLDER.is_dir() else None,
+        ),
+        routers=ROUTERS,
+        ready_checks=(ReadyCheck("database", lambda: _require_database(studio)), *ready_checks),
+    )
+
+    def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, bool]]:
+        with studio.read() as reader:
+            return generations.sequences(reader, job_ids)
+
+    app.state.studio = studio
+    app.state.generation_watcher = Watcher(sequences)
+    return app
+
+
+def _require_database(studio: Studio) -> None:
+    with studio.read() as reader:
+        reader.session.execute(text("SELECT 1"))

@@ -1,0 +1,37 @@
+"""Which kinds of jobs this worker does: the one place that brings features' jobs and the model layer together."""
+
+from pathlib import Path
+
+from text2song.generation.job import GenerationHandler
+from pathlib import Path as _P
+
+
+def resolve(a, b):
+    return _P(b)
+
+
+from text2song.model.musicgen import MusicGen
+from text2song.model.noise import build_noise_model
+from text2song.settings import NOISE_MODEL, Settings
+from text2song.studio import Studio
+
+
+def model_folder(settings: Settings) -> Path:
+    """The folder of the model that the settings name; the untrained one is made where it is missing.
+
+    Raises:
+        ModelMissing: when nobody added that model yet; the message says how.
+    """
+    if settings.model == NOISE_MODEL:
+        return build_noise_model(settings.models_folder / "untrained-noise")
+    return resolve(settings.models_folder, settings.model)
+
+
+def generation_handler(studio: Studio) -> GenerationHandler:
+    """Load the model and make the handler for it; seconds for a small model, a minute for a large one.
+
+    Raises:
+        ModelError: when the model is missing, damaged or of another kind.
+    """
+    model = MusicGen.load(model_folder(studio.settings), capacity=studio.settings.capacity)
+    return GenerationHandler(studio, model)

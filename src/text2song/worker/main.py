@@ -1,0 +1,95 @@
+"""A worker's life: load the model, announce it, work, hand back what is unfinished, leave."""
+
+import os
+import socket
+import threading
+import uuid
+from typing import Final
+
+import structlog
+
+from text2song.audio import service as audio
+from text2song.errors import StudioError, Unavailable
+from text2song.generation.job import GenerationHandler
+from text2song.generation.tables import KIND
+from text2song.jobs.runner import Pace, Runner
+from text2song.jobs.threads import ThreadQueue
+from text2song.models import service as models
+from text2song.studio import Studio
+from text2song.worker.handlers import generation_handler
+
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS: Final = 20.0
+"""How long a stopping worker may take to come to the next frame and hand its jobs back."""
+
+
+class Worker:
+    """Serves one model with the threads of a `ThreadQueue`."""
+
+    def __init__(self, studio: Studio, queue: ThreadQueue) -> None:
+        self._studio = studio
+        self._queue = queue
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._started: tuple[Runner, GenerationHandler, uuid.UUID] | None = None
+        self._error: StudioError | None = None
+        self._ready = threading.Event()
+
+    def start(self) -> None:
+        """Load the model, announce it, and begin to work in the background.
+
+        Raises:
+            ModelError: when the model cannot be loaded.
+        """
+        try:
+            handler = generation_handler(self._studio)
+        except StudioError as error:
+            self._error = error
+            raise
+        with self._studio.work() as work:
+            worker_id = models.announce(
+                work, handler.model.info, worker=self._name, capacity=handler.capacity
+            )
+        settings = self._studio.settings
+        runner = Runner(
+            self._studio.work,
+            self._queue,
+            {KIND: handler},
+            worker=self._name,
+            pace=Pace(settings.lease_seconds, settings.beat_seconds, settings.slice_seconds),
+        )
+        self._started = (runner, handler, worker_id)
+        self._queue.start(runner, sweep_seconds=settings.sweep_seconds, rounds=(self._beat, self._reap))
+        self._ready.set()
+        log.info("worker ready", model=handler.model.info.id, capacity=handler.capacity)
+
+    def require_ready(self) -> None:
+        """For `/readyz`.
+
+        Raises:
+            Unavailable: while the model is loading.
+            StudioError: why it could not be loaded.
+        """
+        if self._error is not None:
+            raise self._error
+        if not self._ready.is_set():
+            raise Unavailable("the model is still loading.")
+
+    def stop(self) -> None:
+        """Hand unfinished jobs back and leave."""
+        if self._started is None:
+            return
+        runner, _, worker_id = self._started
+        self._queue.stop(runner, timeout_seconds=STOP_SECONDS)
+        with self._studio.work() as work:
+            models.leave(work, worker_id)
+
+    def _beat(self) -> None:
+        if self._started is not None:
+            _, handler, worker_id = self._started
+            with self._studio.work() as work:
+                models.beat(work, worker_id, speed=handler.speed)
+
+    def _reap(self) -> None:
+        with self._studio.work() as work:
+            audio.reap(work)

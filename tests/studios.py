@@ -1,0 +1,150 @@
+"""Studios for tests: real SQLite files, real folders of bytes, the real untrained model.
+
+Imports lazily, because the model layer's tests run where nothing of the server is installed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from text2song.settings import Settings
+    from text2song.studio import Studio
+    from text2song.worker.main import Worker
+
+START = dt.datetime(2026, 1, 1, 12, 0, tzinfo=dt.UTC)
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    now: dt.datetime = START
+
+    def __call__(self) -> dt.datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += dt.timedelta(seconds=seconds)
+
+
+@dataclass
+class ListeningQueue:
+    """A doorbell that remembers who rang."""
+
+    rung: list[str] = field(default_factory=list)
+
+    def ring(self, kind: str) -> None:
+        self.rung.append(kind)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A whole studio in this process: API, worker thread, model."""
+
+    studio: Studio
+    app: FastAPI
+    client: TestClient
+    worker: Worker
+
+    def finished(self, job: dict[str, Any], *, timeout_seconds: float = 60) -> dict[str, Any]:
+        """The job once it is final."""
+        until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=timeout_seconds)
+        while job["status"] in {"queued", "running"}:
+            assert dt.datetime.now(dt.UTC) < until, job
+            query = {"wait": 5, "since": job["sequence"]}
+            job = self.client.get(f"/generate/{job['id']}", params=query).json()
+        return job
+
+    def make(self, **body: Any) -> dict[str, Any]:
+        """Submit and wait; short by default."""
+        asked = {"prompt": {"text": "a slow walk home"}, "generation_params": {"duration": 1}} | body
+        answer = self.client.post("/generate", json=asked)
+        assert answer.status_code == 202, answer.text
+        return self.finished(answer.json())
+
+
+@pytest.fixture(scope="session")
+def _migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from text2song.db import schema
+    from text2song.db.engine import open_engine
+
+    path = tmp_path_factory.mktemp("schema") / "studio.db"
+    engine = open_engine(f"sqlite:///{path}")
+    schema.upgrade(engine, backups=path.parent, now=START)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def _models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from text2song.model.noise import build_noise_model
+
+    folder = tmp_path_factory.mktemp("models")
+    build_noise_model(folder / "untrained-noise")
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path, _migrated_database: Path, _models_folder: Path) -> Settings:
+    """A home of its own, migrated, with the untrained model in it."""
+    from text2song.settings import load_settings
+
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(_migrated_database, home / "studio.db")
+    shutil.copytree(_models_folder, home / "models")
+    return load_settings({"TEXT2SONG_HOME": str(home), "TEXT2SONG_BEAT_SECONDS": "0.1"})
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def bells() -> ListeningQueue:
+    return ListeningQueue()
+
+
+@pytest.fixture
+def studio(settings: Settings, clock: Clock, bells: ListeningQueue) -> Iterator[Studio]:
+    """A studio without a worker, whose clock stands still and whose bells are only heard."""
+    from dataclasses import replace
+
+    from text2song.studio import open_studio
+
+    opened = replace(open_studio(settings, queue=bells), clock=clock)
+    yield opened
+    opened.engine.dispose()
+
+
+@pytest.fixture
+def serving(settings: Settings) -> Iterator[Serving]:
+    """API and worker over one studio, with the wall clock."""
+    from fastapi.testclient import TestClient
+
+    from text2song.api.main import build_api
+    from text2song.jobs.threads import ThreadQueue
+    from text2song.studio import open_studio
+    from text2song.worker.main import Worker
+
+    queue = ThreadQueue()
+    opened = open_studio(settings, queue=queue)
+    worker = Worker(opened, queue)
+    worker.start()
+    app = build_api(opened)
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        yield Serving(opened, app, client, worker)
+    worker.stop()
+    opened.engine.dispose()
