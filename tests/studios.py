@@ -66,7 +66,7 @@ class Serving:
             job = self.client.get(f"/generate/{job['id']}", params=query).json()
         return job
 
-    def make(self, **body: Any) -> dict[str, Any]:
+    def make(self, **body: object) -> dict[str, Any]:
         """Submit and wait; short by default."""
         asked = {"prompt": {"text": "a slow walk home"}, "generation_params": {"duration": 1}} | body
         answer = self.client.post("/generate", json=asked)

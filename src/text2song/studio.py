@@ -105,7 +105,7 @@ def open_studio(settings: Settings, *, queue: JobQueue) -> Studio:
         settings.home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageFailed(
-            f"the folder {settings.home} cannot be made ({error.strerror}): set TEXT2SONG_HOME to one that can."
+            f"the folder {settings.home} cannot be made ({error.strerror}): choose another TEXT2SONG_HOME."
         ) from error
     return Studio(open_engine(settings.database), open_store(settings.blobs), queue, settings)
 

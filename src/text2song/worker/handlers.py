@@ -1,4 +1,4 @@
-"""Which kinds of jobs this worker does: the one place that brings features' jobs and the model layer together."""
+"""Which kinds of jobs a worker does: the one place where features' jobs meet the model layer."""
 
 from pathlib import Path
 
