@@ -20,15 +20,6 @@ ATTRIBUTES = st.builds(
 )
 
 
-OVERFLOWS = pytest.mark.xfail(
-    raises=OverflowError, reason="a whole number beyond every float overflows instead of being refused"
-)
-NOT_ITERABLE = pytest.mark.xfail(raises=TypeError, reason="only text is recognised as no list of instruments")
-JOINERS = pytest.mark.xfail(
-    raises=InvalidInput, reason="the joiners that Hindi, Persian and emoji are written with are refused"
-)
-
-
 @given(ATTRIBUTES)
 def test_attributes_come_back_from_their_stored_form(attributes: MusicAttributes) -> None:
     stored = json.loads(json.dumps(attributes.as_json()))
@@ -49,7 +40,6 @@ def test_words_are_cleaned() -> None:
     assert attributes.instrumentation == ("grand piano",)
 
 
-@JOINERS
 @pytest.mark.parametrize("word", ["नम\u200cस्ते", "👩\u200d🎤"])
 def test_words_of_every_script_are_allowed(word: str) -> None:
     assert MusicAttributes(mood=word).mood == word
@@ -73,7 +63,7 @@ def test_cleaning_twice_is_cleaning_once(text: str) -> None:
         ({"tempo": math.inf}, "tempo", "not inf"),
         ({"tempo": "fast"}, "tempo", "must be a number"),
         ({"tempo": True}, "tempo", "must be a number, not True"),
-        pytest.param({"tempo": 10**309}, "tempo", "between 20 and 300", marks=OVERFLOWS, id="309 zeros"),
+        pytest.param({"tempo": 10**309}, "tempo", "between 20 and 300", id="309 zeros"),
         ({"duration": 0.0}, "duration", "between 0.5 and 300 seconds"),
         ({"duration": 300.1}, "duration", "between 0.5 and 300 seconds"),
         ({"duration": math.nan}, "duration", "not nan"),
@@ -84,9 +74,7 @@ def test_cleaning_twice_is_cleaning_once(text: str) -> None:
         ({"mood": "a\x00b"}, "mood", "cannot be printed"),
         ({"mood": "\ud800"}, "mood", "cannot be printed"),
         ({"instrumentation": "piano"}, "instrumentation", "is a list"),
-        pytest.param(
-            {"instrumentation": 5}, "instrumentation", "is a list", marks=NOT_ITERABLE, id="a number"
-        ),
+        pytest.param({"instrumentation": 5}, "instrumentation", "is a list", id="a number"),
         ({"instrumentation": [""]}, "instrumentation", "is empty"),
         ({"instrumentation": [None]}, "instrumentation", "must be text"),
         ({"instrumentation": ["x"] * 17}, "instrumentation", "at most 16"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from text2song.errors import InvalidInput
-from text2song.music.numbers import require_number
+from text2song.numbers import require_number
 
 WORD_LIMIT: Final = 100
 """Characters in one word or phrase (a style, a mood, an instrument)."""
@@ -13,6 +13,9 @@ INSTRUMENT_LIMIT: Final = 16
 TEMPO_RANGE_BPM: Final = (20.0, 300.0)
 DURATION_RANGE_SECONDS: Final = (0.5, 300.0)
 """What can be written down; the model that is served may allow less."""
+
+JOINERS: Final = "\u200c\u200d"
+"""Not printable by themselves, and needed to write Persian, Hindi and many emoji."""
 
 
 def clean_text(value: object, *, name: str, limit: int) -> str:
@@ -22,7 +25,7 @@ def clean_text(value: object, *, name: str, limit: int) -> str:
     text = " ".join(value.split())
     if not text:
         raise InvalidInput(f"{name} is empty: write some words, or leave it out.", field=name)
-    if not text.isprintable():
+    if not all(letter.isprintable() or letter in JOINERS for letter in text):
         raise InvalidInput(f"{name} holds characters that cannot be printed.", field=name)
     if len(text) > limit:
         raise InvalidInput(f"{name} has {len(text)} characters; the limit is {limit}.", field=name)
@@ -87,7 +90,7 @@ class MusicAttributes:
                 field=unknown[0],
             )
         instrumentation = stored.get("instrumentation") or ()
-        if isinstance(instrumentation, str):  # a string is a sequence too, of letters
+        if not isinstance(instrumentation, list | tuple):
             raise InvalidInput('instrumentation is a list, such as ["piano"].', field="instrumentation")
         return cls(
             style=stored.get("style"),

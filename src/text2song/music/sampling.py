@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from text2song.music.numbers import require_number, require_whole
+from text2song.numbers import require_number, require_whole
 
 SEED_LIMIT: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps exact (a browser reads numbers as doubles)."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from text2song.music.numbers import require_whole
+from text2song.numbers import require_whole
 from text2song.sound.waveform import Waveform
 
 BUCKET_LIMIT: Final = 8192

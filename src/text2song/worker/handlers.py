@@ -3,17 +3,13 @@
 from pathlib import Path
 
 from text2song.generation.job import GenerationHandler
-from pathlib import Path as _P
-
-
-def resolve(a, b):
-    return _P(b)
-
-
+from text2song.model.library import resolve
 from text2song.model.musicgen import MusicGen
 from text2song.model.noise import build_noise_model
 from text2song.settings import NOISE_MODEL, Settings
 from text2song.studio import Studio
+
+__all__ = ["GenerationHandler", "generation_handler", "model_folder"]
 
 
 def model_folder(settings: Settings) -> Path:

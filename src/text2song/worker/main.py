@@ -10,13 +10,12 @@ import structlog
 
 from text2song.audio import service as audio
 from text2song.errors import StudioError, Unavailable
-from text2song.generation.job import GenerationHandler
 from text2song.generation.tables import KIND
 from text2song.jobs.runner import Pace, Runner
 from text2song.jobs.threads import ThreadQueue
 from text2song.models import service as models
 from text2song.studio import Studio
-from text2song.worker.handlers import generation_handler
+from text2song.worker.handlers import GenerationHandler, generation_handler
 
 log = structlog.get_logger(__name__)
 
