@@ -148,6 +148,8 @@ def _described(
         status=_status(job.status),
         progress=round(job.progress, 4),
         stage=job.stage,
+        frames_done=round(job.progress * job.frames_total),
+        frames_total=job.frames_total,
         position=place.position if place else None,
         eta_seconds=outlook.eta_seconds(job),
         sequence=job.sequence,

@@ -134,6 +134,8 @@ class JobOut(WireModel):
     status: Status
     progress: float = Field(description="0 to 1.")
     stage: str = Field(description="What is done now, in a word.")
+    frames_done: int
+    frames_total: int = Field(description="Codec frames of all takes together.")
     position: int | None = Field(description="While it waits: 1 is next.")
     eta_seconds: float | None = Field(description="Estimated time to its end; null where nothing is known.")
     sequence: int

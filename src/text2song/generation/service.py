@@ -18,6 +18,7 @@ from text2song.generation.schemas import GenerateIn, GenerationParams
 from text2song.generation.tables import KIND, GenerationJob, GenerationTake
 from text2song.jobs import lifecycle
 from text2song.jobs.columns import JobStatus
+from text2song.model.protocol import frames_in
 from text2song.models import queries as models
 from text2song.models.tables import Model
 from text2song.music.attributes import MusicAttributes
@@ -99,7 +100,7 @@ def retry(work: Work, job_id: uuid.UUID) -> GenerationJob:
     _require_room(work)
     plan = _Plan(
         sentence=origin.sentence,
-        model=origin.model,
+        model=models.choose(work, origin.model),
         num_samples=origin.num_samples,
         sides=origin.sides,
         params=origin.generation_params,
@@ -126,7 +127,7 @@ class _Plan:
     """A job before it is a row."""
 
     sentence: str
-    model: str
+    model: Model
     num_samples: int
     sides: list[Any]
     params: dict[str, Any]
@@ -165,7 +166,7 @@ def _new(work: Work, body: GenerateIn) -> GenerationJob:
         )
         for number, side in enumerate(side for side in sides for _ in range(body.num_samples))
     ]
-    plan = _Plan(sentence, model.name, body.num_samples, sides, params, body.priority, takes)
+    plan = _Plan(sentence, model, body.num_samples, sides, params, body.priority, takes)
     return _add(work, prompt, plan)
 
 
@@ -188,20 +189,22 @@ def _again(work: Work, body: GenerateIn) -> GenerationJob:
         "from_sample": str(sample.id),
     }
     take = _PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)
-    plan = _Plan(spec.sentence, model.name, 1, [side], params, body.priority, [take])
+    plan = _Plan(spec.sentence, model, 1, [side], params, body.priority, [take])
     return _add(work, prompts.get(work, sample.prompt_id), plan)
 
 
 def _add(work: Work, prompt: Prompt, plan: _Plan) -> GenerationJob:
+    durations = [take.spec.duration_seconds for take in plan.takes]
     job = GenerationJob(
         prompt_id=prompt.id,
         user_id=work.actor.user_id,
         turn_key=str(work.actor.user_id or ""),
         priority=plan.priority,
         rows=len(plan.takes),
-        cost=sum(take.spec.duration_seconds for take in plan.takes),
+        cost=sum(durations),
+        frames_total=sum(frames_in(seconds, frame_rate=plan.model.frame_rate) for seconds in durations),
         sentence=plan.sentence,
-        model=plan.model,
+        model=plan.model.name,
         num_samples=plan.num_samples,
         sides=plan.sides,
         generation_params=plan.params,

@@ -26,6 +26,8 @@ class GenerationJob(JobColumns, Base):
     """Takes of each side."""
     sides: Mapped[list[Any]] = mapped_column(JsonDocument)
     """For each side the adapters that act together: `[{adapter_id, name, digest, weight}]`."""
+    frames_total: Mapped[int]
+    """Codec frames of all takes together."""
     generation_params: Mapped[dict[str, Any]] = mapped_column(JsonDocument)
     """As resolved: nothing is left to a default that might change."""
     idempotency_digest: Mapped[str | None] = mapped_column(String(64), unique=True)

@@ -45,8 +45,13 @@ class ModelInfo:
     """What a small model understands (styles, instruments, moods), from its own metadata."""
 
     def frames_for(self, duration_seconds: float) -> int:
-        """T: the number of frames nearest to that duration, at least one."""
-        return max(1, round(duration_seconds * self.frame_rate))
+        """T of a take of that length."""
+        return frames_in(duration_seconds, frame_rate=self.frame_rate)
+
+
+def frames_in(duration_seconds: float, *, frame_rate: float) -> int:
+    """T: the number of frames nearest to that duration, at least one."""
+    return max(1, round(duration_seconds * frame_rate))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

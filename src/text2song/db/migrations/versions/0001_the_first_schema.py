@@ -138,6 +138,7 @@ def upgrade() -> None:
         sa.Column("sentence", sa.Text(), nullable=False),
         sa.Column("model", sa.String(length=200), nullable=False),
         sa.Column("num_samples", WHOLE, nullable=False),
+        sa.Column("frames_total", WHOLE, nullable=False),
         sa.Column("sides", JSON, nullable=False),
         sa.Column("generation_params", JSON, nullable=False),
         sa.Column("idempotency_digest", sa.String(length=64), nullable=True),
