@@ -1,0 +1,1 @@
+"""One script and one table of results for each question."""
