@@ -8,21 +8,24 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import quote
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from text2song.errors import InvalidSetting
 
 PREFIX: Final = "TEXT2SONG_"
 NOISE_MODEL: Final = "text2song/untrained-noise"
 """What is served until a trained model is named."""
+BEATS_IN_A_LEASE: Final = 3
+"""A lease must outlive a beat that came late and one that failed."""
 
 
 class Settings(BaseSettings):
     """All settings, validated once at the start of a process."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
     home: Path = Field(default=Path("~/.text2song"), description="Folder of everything that is kept.")
     database_url: str = Field(
@@ -54,7 +57,7 @@ class Settings(BaseSettings):
         default=0.5, ge=0.05, le=5.0, description="How often a worker reports progress and hears a cancel."
     )
     sweep_seconds: float = Field(
-        default=5.0, ge=0.1, description="How often abandoned and forgotten work is looked for."
+        default=5.0, ge=0.1, le=10.0, description="How often abandoned and forgotten work is looked for."
     )
     slice_seconds: float = Field(
         default=60.0, ge=1.0, description="How long one bell keeps a worker claiming before it is rung anew."
@@ -64,10 +67,26 @@ class Settings(BaseSettings):
         default=None, description="Logs as JSON lines. Unset: JSON unless a terminal is there."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load_settings` hands in: the process's environment must not mix with another one."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
     @field_validator("home", mode="after")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+        try:
+            return home.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError("there is no such user's home folder; write the whole path") from error
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
@@ -81,15 +100,26 @@ class Settings(BaseSettings):
             raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
         return level.upper()
 
+    @field_validator("beat_seconds", mode="after")
+    @classmethod
+    def _within_the_lease(cls, beat_seconds: float, info: ValidationInfo) -> float:
+        lease_seconds = info.data.get("lease_seconds")
+        if lease_seconds is not None and beat_seconds * BEATS_IN_A_LEASE > lease_seconds:
+            raise ValueError(
+                f"must be at most a third of TEXT2SONG_LEASE_SECONDS, which is {lease_seconds:g}: "
+                "else every worker loses its jobs while it works on them"
+            )
+        return beat_seconds
+
     @property
     def database(self) -> str:
         """The database's URL with the default filled in."""
-        return self.database_url or f"sqlite:///{self.home / 'studio.db'}"
+        return self.database_url or f"sqlite:///{quote(str(self.home / 'studio.db'))}"
 
     @property
     def blobs(self) -> str:
         """The blob store's URL with the default filled in."""
-        return self.blobs_url or f"file://{self.home / 'blobs'}"
+        return self.blobs_url or (self.home / "blobs").as_uri()
 
     @property
     def models_folder(self) -> Path:
@@ -98,7 +128,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process.
+    """The settings of this process; a variable that is set to nothing counts as not set.
 
     Raises:
         InvalidSetting: for a value that cannot be, and for an unknown `TEXT2SONG_` name: a
@@ -112,12 +142,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             f"{unknown[0]} is not a setting. The settings are: {', '.join(sorted(names))}.",
             field=unknown[0],
         )
-    values = {
-        name: given[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in given
-    }
+    values = {name: given.get(PREFIX + name.upper()) for name in Settings.model_fields}
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate({name: value for name, value in values.items() if value})
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
-        raise InvalidSetting(f"{name}: {first['msg']} (it is {first['input']!r}).", field=name) from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InvalidSetting(f"{name}: {reason} (it is {first['input']!r}).", field=name) from error

@@ -1,0 +1,155 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy.engine import make_url
+
+from text2song.blobs.open import open_store
+from text2song.errors import InvalidSetting
+from text2song.settings import NOISE_MODEL, PREFIX, Settings, load_settings
+
+DEFAULTS: dict[str, object] = {
+    "home": Path.home() / ".text2song",
+    "database_url": "",
+    "blobs_url": "",
+    "queue_url": "thread://",
+    "model": NOISE_MODEL,
+    "capacity": 8,
+    "allowed_hosts": ("127.0.0.1", "localhost", "[::1]"),
+    "max_body_bytes": 1_048_576,
+    "max_queued_jobs": 1000,
+    "lease_seconds": 15.0,
+    "beat_seconds": 0.5,
+    "sweep_seconds": 5.0,
+    "slice_seconds": 60.0,
+    "log_level": "INFO",
+    "log_json": None,
+}
+GIVEN: dict[str, tuple[str, object]] = {
+    "home": ("/srv/studio", Path("/srv/studio")),
+    "database_url": ("sqlite:////srv/rows.db", "sqlite:////srv/rows.db"),
+    "blobs_url": ("file:///srv/bytes", "file:///srv/bytes"),
+    "queue_url": ("redis://here", "redis://here"),
+    "model": ("facebook/musicgen-small", "facebook/musicgen-small"),
+    "capacity": ("2", 2),
+    "allowed_hosts": (" studio.example , 10.0.0.7,, ", ("studio.example", "10.0.0.7")),
+    "max_body_bytes": ("2048", 2048),
+    "max_queued_jobs": ("7", 7),
+    "lease_seconds": ("30", 30.0),
+    "beat_seconds": ("0.25", 0.25),
+    "sweep_seconds": ("2", 2.0),
+    "slice_seconds": ("90.5", 90.5),
+    "log_level": ("debug", "DEBUG"),
+    "log_json": ("true", True),
+}
+
+
+def variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def test_without_any_variable_it_is_one_machine() -> None:
+    assert load_settings({}).model_dump() == DEFAULTS
+
+
+def test_every_setting_is_in_these_tests_and_describes_itself() -> None:
+    assert set(Settings.model_fields) == set(DEFAULTS) == set(GIVEN)
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_each_variable_is_read(name: str) -> None:
+    text, value = GIVEN[name]
+    assert load_settings({variable(name): text}).model_dump() == DEFAULTS | {name: value}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_variable_that_is_set_to_nothing_is_not_set(name: str) -> None:
+    assert load_settings({variable(name): ""}).model_dump() == DEFAULTS
+
+
+def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXT2SONG_CAPACITY", "3")
+    assert load_settings().capacity == 3
+
+
+def test_another_environment_is_not_mixed_with_the_process_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXT2SONG_CAPACITY", "3")
+    assert load_settings({"TEXT2SONG_MODEL": "a"}).capacity == 8
+
+
+def test_other_programs_variables_are_left_alone() -> None:
+    assert load_settings({"PATH": "/bin", "TEXT2SONGS": "1"}).model_dump() == DEFAULTS
+
+
+def test_a_misspelt_name_is_refused_and_the_right_ones_are_listed() -> None:
+    with pytest.raises(
+        InvalidSetting, match=r"TEXT2SONG_CAPACTIY is not a setting.*TEXT2SONG_CAPACITY"
+    ) as error:
+        load_settings({"TEXT2SONG_CAPACTIY": "3"})
+    assert error.value.field == "TEXT2SONG_CAPACTIY"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("capacity", "0", "greater than or equal to 1"),
+        ("capacity", "65", "less than or equal to 64"),
+        ("capacity", "many", "valid integer"),
+        ("max_body_bytes", "1000", "greater than or equal to 1024"),
+        ("max_queued_jobs", "0", "greater than or equal to 1"),
+        ("lease_seconds", "0.5", "greater than or equal to 1"),
+        ("lease_seconds", "inf", "finite"),
+        ("lease_seconds", "nan", "finite"),
+        ("beat_seconds", "0.01", "greater than or equal to 0.05"),
+        ("beat_seconds", "6", "less than or equal to 5"),
+        ("sweep_seconds", "0", "greater than or equal to 0.1"),
+        ("sweep_seconds", "11", "less than or equal to 10"),
+        ("slice_seconds", "0", "greater than or equal to 1"),
+        ("slice_seconds", "inf", "finite"),
+        ("log_level", "loud", "must be DEBUG, INFO, WARNING or ERROR"),
+        ("log_json", "perhaps", "valid boolean"),
+        ("home", "~nobody_of_this_name/studio", "write the whole path"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_name_its_reason_and_its_value(
+    name: str, text: str, reason: str
+) -> None:
+    with pytest.raises(InvalidSetting) as error:
+        load_settings({variable(name): text})
+    assert error.value.field == variable(name)
+    assert error.value.message.startswith(f"{variable(name)}: ")
+    assert reason in error.value.message
+    assert text in error.value.message
+
+
+def test_a_lease_outlives_three_beats() -> None:
+    load_settings({"TEXT2SONG_LEASE_SECONDS": "6", "TEXT2SONG_BEAT_SECONDS": "2"})
+    with pytest.raises(InvalidSetting, match="at most a third of TEXT2SONG_LEASE_SECONDS, which is 6"):
+        load_settings({"TEXT2SONG_LEASE_SECONDS": "6", "TEXT2SONG_BEAT_SECONDS": "2.1"})
+
+
+def test_home_may_be_written_with_a_tilde_and_is_always_absolute() -> None:
+    assert load_settings({"TEXT2SONG_HOME": "~/music"}).home == Path.home() / "music"
+    assert load_settings({"TEXT2SONG_HOME": "here"}).home == Path.cwd() / "here"
+
+
+@pytest.mark.parametrize("folder", ["studio", "my studio", "a#b", "a?b", "100%", "a%20b", "größe", "a&b=c"])
+def test_any_folder_can_be_the_home(tmp_path: Path, folder: str) -> None:
+    home = tmp_path / folder
+    settings = load_settings({"TEXT2SONG_HOME": str(home)})
+
+    assert make_url(settings.database).database == str(home / "studio.db")
+    assert settings.models_folder == home / "models"
+    open_store(settings.blobs)
+    assert (home / "blobs").is_dir()
+
+
+def test_the_urls_win_over_the_home() -> None:
+    settings = load_settings({"TEXT2SONG_DATABASE_URL": "sqlite:////a", "TEXT2SONG_BLOBS_URL": "file:///b"})
+    assert (settings.database, settings.blobs) == ("sqlite:////a", "file:///b")
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_settings({}).capacity = 3
