@@ -72,6 +72,11 @@ def prompts_router(written: Written) -> APIRouter:
     def read_prompt(number: int) -> dict[str, int]:
         return {"number": number}
 
+    @router.post("/{number}/copy", status_code=201)
+    def copy_prompt(number: int) -> Prompt:  # no body: all that a stranger's form would need
+        written.prompts.append(Prompt(text=f"copy of {number}"))
+        return written.prompts[-1]
+
     @router.delete("/{number}", status_code=204)
     def delete_prompt(number: int) -> None:
         raise errors.InUse(f"a sample needs prompt {number}: delete the sample first.")

@@ -51,7 +51,7 @@ def start_server() -> Iterator[Running]:
         running = Running(port=int(process.stdout.readline()), pid=process.pid)
         ask(running, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         yield running
-        process.terminate()
+        process.kill()
 
 
 class Answer(NamedTuple):

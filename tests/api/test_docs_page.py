@@ -2,34 +2,16 @@
 
 import importlib.util
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from tests.api.browser import needs_chromium, visit
 from tests.api.edge import make_app, make_client, serve
 from text2song.api import docs_page
 from text2song.api.problems import EDGE_KINDS, KINDS
 from text2song.errors import MissingPart
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no network but this machine
-    "--enable-logging=stderr",
-    "--virtual-time-budget=10000",
-    "--dump-dom",
-)
 
 
 @pytest.fixture(name="client")
@@ -70,17 +52,10 @@ def test_without_its_package_the_server_says_what_to_install(monkeypatch: pytest
         docs_page.docs_router()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install -y chromium")
+@needs_chromium
 def test_a_browser_without_a_network_shows_the_operations(tmp_path: Path) -> None:
     with serve(make_app()) as port:
-        shown = subprocess.run(
-            [CHROMIUM or "", *FLAGS, f"--user-data-dir={tmp_path}", f"http://127.0.0.1:{port}/docs"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
-    assert 'data-path="/prompts/{number}"' in shown.stdout
-    assert "OAS 3.1" in shown.stdout
-    complaints = [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
+        shown, complaints = visit(f"http://127.0.0.1:{port}/docs", profile=tmp_path)
+    assert 'data-path="/prompts/{number}"' in shown
+    assert "OAS 3.1" in shown
     assert complaints == []

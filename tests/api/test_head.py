@@ -1,7 +1,12 @@
+import asyncio
+import http.client
+
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.api.edge import make_app, make_client, serve
+from text2song.api.head import HeadFromGet
 from text2song.api.openapi import openapi_document
 
 
@@ -65,8 +70,6 @@ def test_every_get_in_the_document_answers_head() -> None:
 
 
 def test_a_connection_stays_usable_after_head() -> None:
-    import http.client
-
     with serve(make_app()) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port)
         for method in ("HEAD", "GET", "HEAD"):
@@ -75,3 +78,23 @@ def test_a_connection_stays_usable_after_head() -> None:
             assert (response.status, response.headers["content-length"]) == (200, "12")
             assert response.read() == (b"" if method == "HEAD" else b'{"number":7}')
         connection.close()
+
+
+def test_no_byte_of_the_body_leaves_even_where_the_server_would_send_it() -> None:
+    sent: list[Message] = []
+
+    async def router(scope: Scope, receive: Receive, send: Send) -> None:
+        response = Response(b"sound") if scope["method"] == "GET" else Response(status_code=405)
+        await response(scope, receive, send)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {"type": "http", "method": "HEAD", "headers": []}
+    asyncio.run(HeadFromGet(router)(scope, receive, send))
+    start, body = sent
+    assert (start["status"], body["body"], scope["method"]) == (200, b"", "HEAD")
+    assert (b"content-length", b"5") in start["headers"]

@@ -73,7 +73,7 @@ def test_a_problem_says_everything(client: TestClient) -> None:
         "type": "/docs/problems#invalid_input",
         "title": "What was asked for cannot be",
         "status": 422,
-        "detail": "Tempo must be between 20 and 300 BPM.",
+        "detail": "tempo must be between 20 and 300 BPM.",
         "code": "invalid_input",
         "instance": "/trouble/field",
         "request_id": "mine",

@@ -76,10 +76,10 @@ async def unreachable(*_: object) -> NoReturn:
 def test_a_cross_site_form_changes_nothing(
     client: TestClient, written: Written, content_type: str, origin: str
 ) -> None:
-    response = client.post(
-        "/prompts", content=PROMPT, headers={"Origin": origin, "Content-Type": content_type}
-    )
-    assert (response.status_code, response.json()["code"]) == (403, "foreign_origin")
+    form = {"Origin": origin, "Content-Type": content_type}
+    for path in ("/prompts", "/prompts/7/copy"):
+        response = client.post(path, content=PROMPT, headers=form)
+        assert (response.status_code, response.json()["code"]) == (403, "foreign_origin")
     assert written.prompts == []
 
 

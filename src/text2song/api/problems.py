@@ -41,7 +41,7 @@ KINDS: Final[Mapping[type[errors.StudioError], Kind]] = MappingProxyType(
     {
         errors.StudioError: Kind(500, "Something went wrong"),
         errors.InvalidInput: Kind(422, "What was asked for cannot be"),
-        errors.InvalidCursor: Kind(422, "The cursor leads nowhere"),
+        errors.InvalidCursor: Kind(400, "The cursor cannot be read"),
         errors.NotFound: Kind(404, "Nothing has that id"),
         errors.Conflict: Kind(409, "The state of things forbids it"),
         errors.InUse: Kind(409, "Something still needs it"),
@@ -270,6 +270,6 @@ def _retry_after(kind: Kind) -> dict[str, str]:
 
 
 def _sentence(message: str) -> str:
+    # the first letter stays as it is: many messages begin with the name of a field
     text = message.strip()
-    closed = text if text.endswith((".", "!", "?", ")")) else f"{text}."
-    return closed[:1].upper() + closed[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
