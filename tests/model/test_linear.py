@@ -1,0 +1,47 @@
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that every torch program gives it
+
+from text2song.model.linear import Backend, product
+
+SHAPES = {
+    "noise": (128, 64),
+    "small up": (4096, 1024),
+    "small down": (1024, 4096),
+    "medium out": (1536, 1536),
+    "large down": (2048, 8192),
+}
+ROWS = (1, 2, 3, 4, 5, 8, 15, 16, 17, 32)
+
+
+def weight_and_input(shape: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    chance = torch.Generator().manual_seed(3)
+    weight = torch.randn(shape, generator=chance) / shape[1] ** 0.5
+    return weight, torch.randn(32, shape[1], generator=chance)
+
+
+@pytest.mark.parametrize("backend", ["plain", "packed"])
+@pytest.mark.parametrize("rows", [1, 2, 16])
+def test_a_product_is_the_definition(backend: Backend, rows: int) -> None:
+    weight, x = weight_and_input((96, 64))
+    exact = x[:rows].double() @ weight.double().T
+
+    ours = product(weight, backend=backend)(x[:rows])
+    with_gelu = product(weight, backend=backend, gelu=True)(x[:rows])
+
+    assert ours.shape == (rows, 96)
+    assert (ours - exact).abs().max() < 1e-5
+    assert (with_gelu - F.gelu(exact)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+@pytest.mark.parametrize("gelu", [False, True], ids=["linear", "gelu"])
+def test_a_packed_row_has_the_same_bits_in_any_company(shape: tuple[int, int], *, gelu: bool) -> None:
+    weight, x = weight_and_input(shape)
+    run = product(weight, backend="packed", gelu=gelu)
+    everyone = run(x)
+
+    for rows in ROWS:
+        for start in {0, (32 - rows) // 2, 32 - rows}:
+            there = slice(start, start + rows)
+            assert torch.equal(run(x[there]), everyone[there]), (rows, start)

@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+
+from text2song.errors import ModelCorrupt
+from text2song.model.manifest import Manifest
+
+FULL = Manifest(
+    id="facebook/musicgen-small",
+    revision="4c8334b",
+    license="cc-by-nc-4.0",
+    is_trained=True,
+    vocabulary={"styles": ["jazz"]},
+    fingerprint="ab" * 32,
+    size_bytes=12,
+)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    FULL.write(tmp_path)
+    assert Manifest.read(tmp_path) == FULL
+
+
+def test_a_folder_without_one_is_a_local_model(tmp_path: Path) -> None:
+    assert Manifest.read(tmp_path) == Manifest(id=tmp_path.name, revision="local", license="unknown")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"id": "x"}', '{"id": "", "revision": "r", "license": "l", "is_trained": true}']
+)
+def test_a_damaged_one_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "text2song.json").write_text(text)
+    with pytest.raises(ModelCorrupt, match=r"text2song\.json"):
+        Manifest.read(tmp_path)

@@ -1,0 +1,138 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoProcessor, MusicgenForConditionalGeneration
+from transformers.utils import logging as transformers_logging
+
+from text2song.errors import ModelMissing
+from text2song.model import noise as noise_module
+from text2song.model.manifest import Manifest
+from text2song.model.musicgen import MusicGen
+from text2song.model.noise import NOISE_ID, build_noise_model
+from text2song.model.protocol import GeneratedTake
+from text2song.model.weights import fingerprint
+from text2song.music.spec import GenerationSpec
+
+FINGERPRINTS = {
+    1: "ceaf0921a32ba7cdd402d2c30822586bc7f48eb98751c3fe4a21008f6893bbac",
+    2: "977fb41d2f447b81701e1045bf668ab46d175cf91455ad6cf4a80fff5c7d6d96",
+}
+
+
+def test_the_same_seed_is_the_same_bytes_on_every_machine(noise_folder: Path) -> None:
+    channels = MusicGen.load(noise_folder).info.channels
+    assert fingerprint(noise_folder) == FINGERPRINTS[channels]
+
+
+def test_another_seed_is_another_model(mono_folder: Path, tmp_path: Path) -> None:
+    other = build_noise_model(tmp_path / "noise", seed=1)
+    assert fingerprint(other) != fingerprint(mono_folder)
+
+
+def test_the_bytes_do_not_depend_on_torchs_random_state(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    build_noise_model(tmp_path / "one")
+    torch.manual_seed(4)
+    build_noise_model(tmp_path / "two")
+    assert fingerprint(tmp_path / "one") == fingerprint(tmp_path / "two")
+
+
+def test_transformers_loads_it_unchanged_and_completely(noise_folder: Path) -> None:
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers leaves it untyped
+    load: Any = MusicgenForConditionalGeneration.from_pretrained  # its types leave the report out
+    _, report = load(noise_folder, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    assert not report["mismatched_keys"]
+
+
+@pytest.mark.parametrize("text", ["lo-fi, 84 bpm", "späte Nächte — 夜 🎷", " two  spaces ", "</s> <pad>"])
+def test_every_text_has_tokens_and_transformers_reads_the_same(
+    mono_folder: Path, noise: MusicGen, text: str
+) -> None:
+    ours = noise._reader.encode(text).token_ids
+    load: Any = AutoProcessor.from_pretrained  # untyped
+    theirs = load(mono_folder)(text=[text], return_tensors="pt").input_ids[0]
+    assert list(ours) == theirs.tolist()
+    assert 2 not in ours  # nothing is unknown
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_it_is_audible_and_far_from_clipping(tmp_path: Path, seed: int) -> None:
+    model = MusicGen.load(build_noise_model(tmp_path / "noise", seed=seed))
+    specs = [GenerationSpec("anything at all", seed=s, duration_seconds=1.0) for s in range(4)]
+    for result in model.generate(specs, watch=lambda _: ()):
+        assert isinstance(result.outcome, GeneratedTake)
+        pcm = result.outcome.waveform.pcm
+        assert -30 < 20 * np.log10(np.sqrt(np.mean(pcm**2))) < -10
+        assert np.abs(pcm).max() < 0.9
+
+
+def test_building_again_changes_nothing(mono_folder: Path) -> None:
+    before = {p.name: p.stat().st_mtime_ns for p in mono_folder.iterdir()}
+    build_noise_model(mono_folder)
+    assert {p.name: p.stat().st_mtime_ns for p in mono_folder.iterdir()} == before
+
+
+def test_two_may_build_it_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "noise"
+    start = Barrier(2)
+
+    def build() -> Path:
+        start.wait()
+        return build_noise_model(folder)
+
+    with ThreadPoolExecutor() as pool:
+        builders = [pool.submit(build) for _ in range(2)]
+    assert [builder.result() for builder in builders] == [folder, folder]
+    assert fingerprint(folder) == FINGERPRINTS[1]
+    assert [p.name for p in folder.parent.iterdir()] == ["noise"]
+
+
+def test_a_builder_that_comes_second_keeps_what_the_first_one_put_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "noise"
+    write = noise_module._write
+
+    def write_while_another_finishes(draft: Path, *, seed: int, audio_channels: int, revision: str) -> None:
+        write(draft, seed=seed, audio_channels=audio_channels, revision=revision)
+        if not folder.exists():
+            monkeypatch.setattr(noise_module, "_write", write)
+            build_noise_model(folder)
+            (folder / "first").touch()
+
+    monkeypatch.setattr(noise_module, "_write", write_while_another_finishes)
+    build_noise_model(folder)
+    assert (folder / "first").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["noise"]
+
+
+def test_a_build_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(noise_module, "save_file", fail)
+    with pytest.raises(OSError, match="No space"):
+        build_noise_model(tmp_path / "noise")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_older_recipe_is_replaced_and_a_strangers_folder_is_not(tmp_path: Path) -> None:
+    folder = build_noise_model(tmp_path / "noise")
+    Manifest(id=NOISE_ID, revision="recipe-0", is_trained=False).write(folder)
+    build_noise_model(folder)
+    assert Manifest.read(folder).revision == "recipe-1-seed-0-channels-1"
+    assert [p.name for p in tmp_path.iterdir()] == ["noise"]
+
+    stranger = tmp_path / "mine"
+    stranger.mkdir()
+    (stranger / "precious").touch()
+    with pytest.raises(ModelMissing, match="in the way"):
+        build_noise_model(stranger)
+    assert [p.name for p in stranger.iterdir()] == ["precious"]
