@@ -7,27 +7,47 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from text2song.audio import queries
 from text2song.audio.tables import AudioSample
-from text2song.errors import BlobMissing, InvalidInput, RangeUnsatisfiable, StorageFailed
+from text2song.blobs.store import BlobStore
+from text2song.errors import BlobCorrupt, BlobMissing, InvalidInput, RangeUnsatisfiable, StorageFailed
 from text2song.sound.files import FLAC, AudioFormat, decode, encode
 from text2song.sound.tags import tags_of_take
 from text2song.studio import Reader
 
 FOREVER: Final = "private, max-age=31536000, immutable"
 """A sample's bytes never change, so what a browser has, it has."""
-NAME_LIMIT: Final = 60
-RANGE_SYNTAX: Final = re.compile(r"bytes=\s*(\d{0,18}-\d{0,18})(\s*,\s*\d{0,18}-\d{0,18}){0,99}\s*")
+NAME_LIMIT_BYTES: Final = 120
+"""Of the words; with seed and id the name stays far below the 255 bytes that file systems allow."""
+RANGE_SYNTAX: Final = re.compile(
+    r"bytes=\s*(\d{0,18}-\d{0,18})(\s*,\s*\d{0,18}-\d{0,18}){0,99}\s*", re.IGNORECASE
+)
+OTHER_UNIT: Final = re.compile(r"(?!bytes\s*=)[A-Za-z0-9!#$%&'*+.^_`|~-]+=", re.IGNORECASE)
+"""A unit that this server does not know; RFC 9110, section 14.2, has it ignored."""
+_REMEDY: Final = "Restore it from a backup, or make it again with `text2song generate --from-sample`."
 
 
 class SoundFileResponse(FileResponse):
     """A file in pieces of 256 kB: a quarter of the thread hops that Starlette's 64 kB need."""
 
     chunk_size = 256 * 1024
+
+    def __init__(self, sound: "StoredSound", *, honoured_range: str | None, headers: dict[str, str]) -> None:
+        super().__init__(sound.path, headers=headers, media_type=FLAC.media_type, stat_result=sound.stat)
+        self._honoured_range = honoured_range
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the range that was found to be good, whatever the request's header says besides."""
+        headers = [(name, value) for name, value in scope["headers"] if name not in {b"range", b"if-range"}]
+        if self._honoured_range is not None:
+            headers.append((b"range", self._honoured_range.encode()))
+        await super().__call__({**scope, "headers": headers}, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +65,20 @@ def locate(reader: Reader, audio_id: uuid.UUID) -> StoredSound:
     Raises:
         NotFound: when there is no such sample.
         BlobMissing: when its bytes are gone.
+        BlobCorrupt: when they are not as many as they were.
     """
     sample = queries.get(reader, audio_id)
-    path = reader.blobs.link(sample.storage_path)
-    if not isinstance(path, Path):
-        raise StorageFailed("this storage keeps no files that can be streamed from here.")
+    path = _linked(reader, sample)
     try:
-        return StoredSound(path, path.stat(), f'"{sample.sha256}"')
+        stat = path.stat()
     except FileNotFoundError as error:
-        raise BlobMissing(
-            f"the sound of sample {audio_id} is missing from the storage folder: restore it from a backup, "
-            "or make it again with `text2song generate --from-sample`."
-        ) from error
+        raise _missing(sample) from error
+    if stat.st_size != sample.size_bytes:
+        raise BlobCorrupt(
+            f"the sound of sample {sample.id} is damaged: its file has {stat.st_size} bytes instead of "
+            f"{sample.size_bytes}. {_REMEDY}"
+        )
+    return StoredSound(path, stat, f'"{sample.sha256}"')
 
 
 def stream(request: Request, sound: StoredSound) -> Response:
@@ -67,34 +89,52 @@ def stream(request: Request, sound: StoredSound) -> Response:
         RangeUnsatisfiable: for a range beyond the end.
     """
     headers = {"ETag": sound.etag, "Cache-Control": FOREVER, "Accept-Ranges": "bytes"}
-    if sound.etag in _listed(request.headers.get("if-none-match", "")):
+    if _listed(request.headers.get("if-none-match", "")) & {sound.etag, "*"}:
         return Response(status_code=304, headers=headers)
-    asked, condition = request.headers.get("range"), request.headers.get("if-range")
-    if asked is not None and condition in {None, sound.etag}:
-        check_range(asked, size_bytes=sound.stat.st_size)
-    return SoundFileResponse(sound.path, headers=headers, media_type=FLAC.media_type, stat_result=sound.stat)
+    asked = request.headers.get("range")
+    # RFC 9110: only GET has ranges (14.2), and If-Range must match the strong ETag (13.1.5)
+    if request.method != "GET" or request.headers.get("if-range", sound.etag) != sound.etag:
+        asked = None
+    honoured = asked and honoured_range(asked, size_bytes=sound.stat.st_size)
+    return SoundFileResponse(sound, honoured_range=honoured, headers=headers)
 
 
-def check_range(header: str, *, size_bytes: int) -> None:
-    """Refuse what cannot be served, before Starlette would answer without saying why.
+def honoured_range(header: str, *, size_bytes: int) -> str | None:
+    """The ranges of a Range header that exist (RFC 9110, section 14.1.2); None for a unit other than bytes.
 
     Raises:
-        InvalidInput: when it is not a list of byte ranges.
-        RangeUnsatisfiable: when one lies beyond the end.
+        InvalidInput: when it is not a list of ranges.
+        RangeUnsatisfiable: when all of them lie beyond the end.
     """
     if not RANGE_SYNTAX.fullmatch(header):
+        if OTHER_UNIT.match(header):
+            return None
         raise InvalidInput("Range must look like bytes=0-1023, bytes=1024- or bytes=-1024.", field="Range")
+    honoured = []
     for part in header.split("=", 1)[1].split(","):
         first, last = part.strip().split("-")
         if (not first and not last) or (first and last and int(last) < int(first)):
             raise InvalidInput(f"the range {part.strip()!r} has no beginning before its end.", field="Range")
-        if (int(first) >= size_bytes) if first else (int(last) == 0):
-            raise RangeUnsatisfiable(f"the file has {size_bytes} bytes.", size_bytes=size_bytes)
+        if int(first) < size_bytes if first else int(last) > 0:
+            honoured.append(f"{first}-{last}")
+    if not honoured:
+        raise RangeUnsatisfiable(
+            f"the file has {size_bytes} bytes: ask for a range within them.", size_bytes=size_bytes
+        )
+    return f"bytes={','.join(honoured)}"
 
 
-def transcode(reader: Reader, sample: AudioSample, *, into: AudioFormat) -> bytes:
-    """The sample in another format, with prompt and seed in its tags; the stored file stays as it is."""
-    waveform = decode(reader.blobs.read(sample.storage_path))
+def transcode(blobs: BlobStore, sample: AudioSample, *, into: AudioFormat) -> bytes:
+    """The sample in another format, with prompt and seed in its tags; the stored file stays as it is.
+
+    Raises:
+        BlobMissing, BlobCorrupt: when the stored bytes are not what they were.
+        InvalidInput: when that format cannot hold the sample's rate.
+    """
+    try:
+        stored = blobs.read(sample.storage_path, verify=True)
+    except BlobMissing as error:
+        raise _missing(sample) from error
     tags = tags_of_take(
         sample.sentence,
         seed=sample.generation_params["seed"],
@@ -102,20 +142,42 @@ def transcode(reader: Reader, sample: AudioSample, *, into: AudioFormat) -> byte
         adapters=[adapter["digest"] for adapter in sample.generation_params["adapters"]],
         date=sample.created_at.date().isoformat(),
     )
-    return encode(waveform, into=into, tags=tags)
+    return encode(decode(stored), into=into, tags=tags)
 
 
-def readable_name(sample: AudioSample, *, into: AudioFormat) -> str:
-    """A file name that says what is inside: the first words, the seed, the end of the id.
+def content_disposition(sample: AudioSample, *, into: AudioFormat) -> str:
+    """Save it as a file whose name says what is inside: the first words, the seed, the end of the id.
 
-    Letters of the Latin alphabet and digits only: such a name survives every file system.
+    Letters and digits only, so that the name survives every file system. The words stand there in
+    their own script (RFC 6266, section 4.3); the plain name is for clients that cannot read it.
     """
-    plain = unicodedata.normalize("NFKD", sample.sentence).encode("ascii", "ignore").decode().lower()
-    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "take"
-    if len(words) > NAME_LIMIT:
-        words = words[:NAME_LIMIT].rsplit("-", 1)[0]
-    seed = sample.generation_params["seed"]
-    return f"{words}_seed-{seed}_{sample.id.hex[-8:]}{into.extension}"
+    ending = f"_seed-{sample.generation_params['seed']}_{sample.id.hex[-8:]}{into.extension}"
+    words = _words(sample.sentence)
+    plain = _words(unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode())
+    own = quote(words + ending)
+    return f"attachment; filename=\"{plain}{ending}\"; filename*=UTF-8''{own}"
+
+
+def _words(text: str) -> str:
+    words = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text).lower()).strip("-") or "take"
+    if len(words.encode()) <= NAME_LIMIT_BYTES:
+        return words
+    cut = words.encode()[:NAME_LIMIT_BYTES].decode(errors="ignore")
+    return cut.rsplit("-", 1)[0]
+
+
+def _linked(reader: Reader, sample: AudioSample) -> Path:
+    try:
+        path = reader.blobs.link(sample.storage_path)
+    except BlobMissing as error:
+        raise _missing(sample) from error
+    if not isinstance(path, Path):
+        raise StorageFailed("this storage keeps no files that can be streamed from here.")
+    return path
+
+
+def _missing(sample: AudioSample) -> BlobMissing:
+    return BlobMissing(f"the sound of sample {sample.id} is missing from the storage folder. {_REMEDY}")
 
 
 def _listed(header: str) -> set[str]:

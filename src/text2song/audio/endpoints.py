@@ -1,7 +1,7 @@
 """`/audio`."""
 
 import uuid
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
@@ -10,7 +10,7 @@ from text2song.audio import delivery, queries, service
 from text2song.audio.schemas import AudioSampleOut, Comparison, PeaksOut
 from text2song.db.pages import DEFAULT_LIMIT, MAX_LIMIT
 from text2song.errors import InvalidInput
-from text2song.sound.files import FORMATS, format_named
+from text2song.sound.files import FORMATS
 from text2song.studio import Studio
 from text2song.units import ReaderUnit, StudioUnit, WorkUnit
 from text2song.wire import Page, problem_responses
@@ -18,6 +18,7 @@ from text2song.wire import Page, problem_responses
 router = APIRouter(prefix="/audio", tags=["audio"])
 
 Answers = dict[int | str, dict[str, Any]]
+FormatName = Literal["flac", "wav", "mp3", "ogg"]
 
 _BYTES: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
 DOWNLOAD_ANSWER: Final[Answers] = {
@@ -69,10 +70,11 @@ def delete_audio(audio_id: uuid.UUID, work: WorkUnit) -> None:
     service.delete(work, audio_id)
 
 
+@router.head("/{audio_id}/stream", include_in_schema=False)
 @router.get(
     "/{audio_id}/stream",
     response_class=Response,
-    responses=STREAM_ANSWERS | problem_responses(400, 404, 416, 422, 500),
+    responses=STREAM_ANSWERS | problem_responses(404, 416, 422, 500),
 )
 async def stream_audio(audio_id: uuid.UUID, request: Request, studio: StudioUnit) -> Response:
     """The FLAC file, whole or in ranges. No unit is held while it streams."""
@@ -83,7 +85,7 @@ async def stream_audio(audio_id: uuid.UUID, request: Request, studio: StudioUnit
 def get_peaks(audio_id: uuid.UUID, reader: ReaderUnit, response: Response) -> PeaksOut:
     """The outline of the waveform."""
     sample = queries.get(reader, audio_id)
-    outline = PeaksOut.model_validate_json(reader.blobs.read(sample.peaks_path))
+    outline = PeaksOut.model_validate_json(reader.blobs.read(sample.peaks_path, verify=True))
     response.headers["Cache-Control"] = delivery.FOREVER
     return outline
 
@@ -95,17 +97,19 @@ def get_peaks(audio_id: uuid.UUID, reader: ReaderUnit, response: Response) -> Pe
 )
 def download_audio(
     audio_id: uuid.UUID,
-    reader: ReaderUnit,
-    format: Annotated[str, Query(max_length=10, description="flac, wav, mp3 or ogg.")] = "flac",  # noqa: A002  # its name on the wire
+    studio: StudioUnit,
+    format: Annotated[  # noqa: A002  # its name on the wire
+        FormatName, Query(description="What to make of the stored FLAC.")
+    ] = "flac",
 ) -> Response:
     """The sample as a file to keep, with prompt and seed in its name and tags."""
-    into = format_named(format)
-    sample = queries.get(reader, audio_id)
-    name = delivery.readable_name(sample, into=into)
+    into = FORMATS[format]
+    with studio.read() as reader:  # closed before the work: encoding takes a while
+        sample = queries.get(reader, audio_id)
     return Response(
-        delivery.transcode(reader, sample, into=into),
+        delivery.transcode(studio.blobs, sample, into=into),
         media_type=into.media_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        headers={"Content-Disposition": delivery.content_disposition(sample, into=into)},
     )
 
 

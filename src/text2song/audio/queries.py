@@ -22,10 +22,7 @@ def get(reader: Reader, audio_id: uuid.UUID) -> AudioSample:
     Raises:
         NotFound: when there is none.
     """
-    sample = reader.session.get(AudioSample, audio_id)
-    if sample is None:
-        raise NotFound(f"there is no audio sample {audio_id}. GET /audio lists those there are.")
-    return sample
+    return _get_all(reader, [audio_id])[0]
 
 
 def find(
@@ -54,7 +51,7 @@ def compare(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> Comparison:
     """
     if not 1 <= len(audio_ids) <= COMPARE_LIMIT or len(set(audio_ids)) < len(audio_ids):
         raise InvalidInput(f"give 1 to {COMPARE_LIMIT} different ids, separated by commas.", field="ids")
-    samples = [get(reader, audio_id) for audio_id in audio_ids]
+    samples = _get_all(reader, audio_ids)
     gains = playback_gain_db([Loudness(s.loudness_lufs, s.true_peak_dbtp) for s in samples])
     return Comparison(
         items=[
@@ -64,6 +61,15 @@ def compare(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> Comparison:
             for sample, gain in zip(samples, gains, strict=True)
         ]
     )
+
+
+def _get_all(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> list[AudioSample]:
+    query = select(AudioSample).where(AudioSample.id.in_(audio_ids))
+    found = {sample.id: sample for sample in reader.session.scalars(query)}
+    for audio_id in audio_ids:
+        if audio_id not in found:
+            raise NotFound(f"there is no audio sample {audio_id}. GET /audio lists those there are.")
+    return [found[audio_id] for audio_id in audio_ids]
 
 
 def describe(sample: AudioSample) -> AudioSampleOut:
