@@ -25,7 +25,10 @@ def create_prompt(body: PromptIn, work: WorkUnit, response: Response) -> PromptO
 @router.get("", responses=problem_responses(400, 422))
 def list_prompts(
     reader: ReaderUnit,
-    q: Annotated[str | None, Query(max_length=200, description="Words that must all occur.")] = None,
+    q: Annotated[
+        str | None,
+        Query(max_length=200, description="Words that must all occur, in any order; case does not matter."),
+    ] = None,
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
 ) -> Page[PromptOut]:

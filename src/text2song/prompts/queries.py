@@ -1,5 +1,6 @@
 """Reading prompts."""
 
+import unicodedata
 import uuid
 
 from sqlalchemy import select
@@ -28,9 +29,18 @@ def get(reader: Reader, prompt_id: uuid.UUID) -> Prompt:
 def find(reader: Reader, *, search: str | None, cursor: str | None, limit: int) -> RowPage[Prompt]:
     """A page of prompts, newest first; with `search`, those that hold all of its words in any order."""
     query = select(Prompt)
-    for word in (search or "").casefold().split():
+    for word in searchable(search or "").split():
         query = query.where(Prompt.words.contains(word, autoescape=True))
     return newest_first(reader.session, query, by=Prompt.id, cursor=cursor, limit=limit)
+
+
+def searchable(text: str) -> str:
+    """`text` as the filter compares it: without case, and one form for letters that have several.
+
+    >>> searchable("Caf\u00e9") == searchable("CAFE\u0301")
+    True
+    """
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def describe(prompt: Prompt) -> PromptOut:

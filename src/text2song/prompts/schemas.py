@@ -4,19 +4,34 @@ import datetime as dt
 import uuid
 from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
+from text2song.errors import InvalidInput
 from text2song.music.attributes import (
     DURATION_RANGE_SECONDS,
     INSTRUMENT_LIMIT,
     TEMPO_RANGE_BPM,
     WORD_LIMIT,
     MusicAttributes,
+    clean_text,
 )
 from text2song.music.sentence import TEXT_LIMIT
 from text2song.wire import Number, WireModel
 
-Word = Annotated[str, Field(min_length=1, max_length=WORD_LIMIT)]
+
+def _one_line(text: str) -> str:
+    """What `clean_text` refuses, refused under the path that the text has in the body."""
+    try:
+        return clean_text(text, name="text", limit=TEXT_LIMIT)
+    except InvalidInput as error:
+        raise PydanticCustomError(
+            "text", "{fault}", {"fault": error.message.removeprefix("text ")}
+        ) from error
+
+
+Text = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT), AfterValidator(_one_line)]
+Word = Annotated[str, Field(min_length=1, max_length=WORD_LIMIT), AfterValidator(_one_line)]
 
 
 class Attributes(WireModel):
@@ -59,9 +74,7 @@ class Attributes(WireModel):
 class PromptIn(WireModel):
     """A new prompt."""
 
-    text: str = Field(
-        min_length=1, max_length=TEXT_LIMIT, examples=["warm lo-fi with a lazy piano and brushed drums"]
-    )
+    text: Text = Field(examples=["warm lo-fi with a lazy piano and brushed drums"])
     attributes: Attributes = Attributes()
 
 

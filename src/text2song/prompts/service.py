@@ -24,7 +24,7 @@ def create(work: Work, body: PromptIn) -> Prompt:
     prompt = Prompt(
         text=text,
         attributes=attributes.as_json(),
-        words=render(text, attributes).casefold(),
+        words=queries.searchable(render(text, attributes)),
         created_at=work.clock(),
         user_id=work.actor.user_id,
     )

@@ -18,6 +18,6 @@ class Prompt(Identified, Base):
     text: Mapped[str] = mapped_column(Text)
     attributes: Mapped[dict[str, Any]] = mapped_column(JsonDocument)
     words: Mapped[str] = mapped_column(Text)
-    """Text and attributes, case-folded: what the filter searches."""
+    """Text and attributes, normalised and case-folded: what the filter searches."""
     created_at: Mapped[dt.datetime]
     user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
