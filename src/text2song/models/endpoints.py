@@ -1,7 +1,10 @@
 """`GET /models`."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
+from fastapi import APIRouter, Query
+
+from text2song.db.pages import DEFAULT_LIMIT, MAX_LIMIT
 from text2song.models import queries
 from text2song.models.schemas import ModelOut
 from text2song.units import ReaderUnit
@@ -10,7 +13,12 @@ from text2song.wire import Page, problem_responses
 router = APIRouter(prefix="/models", tags=["models"])
 
 
-@router.get("", responses=problem_responses(503))
-def list_models(reader: ReaderUnit) -> Page[ModelOut]:
-    """The models that workers serve, the last served first."""
-    return Page(items=queries.describe_all(reader), next_cursor=None)
+@router.get("", responses=problem_responses(400, 422))
+def list_models(
+    reader: ReaderUnit,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+) -> Page[ModelOut]:
+    """The models that workers serve or have served, newest first, with the workers that live."""
+    page = queries.find(reader, cursor=cursor, limit=limit)
+    return Page(items=queries.describe(reader, page.rows), next_cursor=page.next_cursor)

@@ -2,10 +2,12 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import select
 
+from text2song.db.pages import RowPage, newest_first
 from text2song.errors import InvalidInput, NoModelServed
 from text2song.models.schemas import ModelOut, ModelWorkerOut
 from text2song.models.tables import Model, ModelWorker
@@ -24,8 +26,10 @@ def notice_of(model: Model) -> str | None:
     return None if model.is_trained else NOISE_NOTICE
 
 
-def choose(reader: Reader, name: str | None) -> Model:
+def choose(reader: Reader, name: str | None, *, field: str = "model") -> Model:
     """The model of that name; without a name, the one that was served last.
+
+    `field` says where the request named it.
 
     Raises:
         NoModelServed: when no worker has ever served one (it may still be loading).
@@ -40,7 +44,7 @@ def choose(reader: Reader, name: str | None) -> Model:
         if model.name == name:
             return model
     names = ", ".join(model.name for model in models)
-    raise InvalidInput(f"no worker serves a model named {name!r}; there is {names}.", field="model")
+    raise InvalidInput(f"no worker serves a model named {name!r}; there is {names}.", field=field)
 
 
 def alive_workers(reader: Reader) -> dict[uuid.UUID, list[ModelWorker]]:
@@ -53,11 +57,15 @@ def alive_workers(reader: Reader) -> dict[uuid.UUID, list[ModelWorker]]:
     return workers
 
 
-def describe_all(reader: Reader) -> list[ModelOut]:
-    """Every model with its living workers, the last served first."""
+def find(reader: Reader, *, cursor: str | None, limit: int) -> RowPage[Model]:
+    """A page of models, the newest first."""
+    return newest_first(reader.session, select(Model), by=Model.id, cursor=cursor, limit=limit)
+
+
+def describe(reader: Reader, found: Sequence[Model]) -> list[ModelOut]:
+    """The wire forms, each with its living workers."""
     workers = alive_workers(reader)
-    models = reader.session.scalars(select(Model).order_by(Model.seen_at.desc(), Model.id))
-    return [_described(model, workers.get(model.id, [])) for model in models]
+    return [_described(model, workers.get(model.id, [])) for model in found]
 
 
 def _described(model: Model, workers: list[ModelWorker]) -> ModelOut:

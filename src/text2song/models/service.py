@@ -1,13 +1,18 @@
 """Workers announce themselves, beat, and leave."""
 
+import datetime as dt
 import uuid
 from dataclasses import asdict
+from typing import Final
 
 from sqlalchemy import select
 
 from text2song.model.protocol import ModelInfo
 from text2song.models.tables import Model, ModelWorker
 from text2song.studio import Work
+
+LONG_AGO: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+"""The last heartbeat of a worker that has left: its row stays for the speed that it measured."""
 
 
 def announce(work: Work, info: ModelInfo, *, worker: str, capacity: int) -> uuid.UUID:
@@ -54,5 +59,4 @@ def beat(work: Work, worker_id: uuid.UUID, *, speed: float | None) -> None:
 
 def leave(work: Work, worker_id: uuid.UUID) -> None:
     """The worker ends: it is no longer counted among the living."""
-    row = work.session.get_one(ModelWorker, worker_id)
-    row.heartbeat_at = row.started_at
+    work.session.get_one(ModelWorker, worker_id).heartbeat_at = LONG_AGO

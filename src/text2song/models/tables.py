@@ -48,3 +48,4 @@ class ModelWorker(Identified, Base):
     """Seconds of audio made in a second, measured; None before the first job."""
     started_at: Mapped[dt.datetime]
     heartbeat_at: Mapped[dt.datetime]
+    """1970 once it has left."""
