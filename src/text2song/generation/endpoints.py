@@ -1,7 +1,7 @@
 """`/generate`."""
 
 import uuid
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +17,13 @@ from text2song.wire import Page, problem_responses
 
 router = APIRouter(prefix="/generate", tags=["generation"])
 
+ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
+    202: {
+        "headers": {
+            "Location": {"description": "Where to follow the job.", "schema": {"type": "string"}},
+        }
+    }
+}
 WAIT_LIMIT_SECONDS: Final = 60.0
 IDS_LIMIT: Final = 100
 
@@ -34,7 +41,7 @@ Wait = Annotated[
 @router.post(
     "",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problem_responses(400, 404, 409, 413, 415, 422, 503, 507),
+    responses=ACCEPTED | problem_responses(404, 422, 503, 507),
 )
 def submit_generation(
     body: GenerateIn,
@@ -104,14 +111,15 @@ async def get_generation(
 def cancel_generation(job_id: uuid.UUID, work: WorkUnit) -> Cancelled:
     """Cancel a job; its finished takes stay. A job that is over stays as it is, and the answer says so."""
     job, changed = service.cancel(work, job_id)
-    message = "The job is cancelled." if changed else f"Nothing changed: the job had {job.status} already."
+    unchanged = f"Nothing changed: the job is over already ({job.status})."
+    message = "The job is cancelled." if changed else unchanged
     return Cancelled(changed=changed, message=message, job=queries.describe(work, [job])[0])
 
 
 @router.post(
     "/{job_id}/retry",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problem_responses(404, 409, 422, 503, 507),
+    responses=ACCEPTED | problem_responses(404, 409, 422, 503, 507),
 )
 def retry_generation(job_id: uuid.UUID, work: WorkUnit, response: Response) -> JobOut:
     """Queue a new job for the takes that a failed or cancelled one did not make."""
@@ -145,13 +153,13 @@ def _as_ids(text: str) -> list[uuid.UUID]:
         raise InvalidInput("ids must be ids of jobs, separated by commas.", field="ids") from error
     if len(job_ids) > IDS_LIMIT:
         raise InvalidInput(f"at most {IDS_LIMIT} ids at once.", field="ids")
-    return list(dict.fromkeys(job_ids))
+    return job_ids
 
 
 def _as_sequences(since: str | None, job_ids: list[uuid.UUID]) -> dict[uuid.UUID, int]:
     seen = [int(part) for part in since.split(",")] if since else [0]
     if len(seen) == 1:
-        seen *= len(job_ids)
+        return dict.fromkeys(job_ids, seen[0])
     if len(seen) != len(job_ids):
         raise InvalidInput("give one sequence for each id, or one for all.", field="since")
     return dict(zip(job_ids, seen, strict=True))

@@ -49,10 +49,12 @@ class _Tally:
 
     frames_total: int
     frames_done: int
+    """Of takes that had their end before this attempt."""
     rows_left: int
     passing_error: StudioError | None = None
     """An error that may pass: the takes it hit wait for the next attempt."""
     frames_by_row: dict[uuid.UUID, int] = field(default_factory=dict)
+    """Of this attempt's takes, running or ended."""
 
     @property
     def progress(self) -> float:
@@ -84,9 +86,9 @@ class GenerationHandler:
     def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
         """Make what the claimed jobs still lack, and end each job when its last take is done."""
         rows, tallies = self._load(claims)
-        for claim in claims:
-            if not tallies[claim].rows_left:  # all made by an attempt that was lost at the very end
-                self._settle(claim, tallies[claim], leases)
+        for claim, tally in tallies.items():
+            if not tally.rows_left:  # all made by an attempt that was lost at the very end
+                self._settle(claim, tally, leases)
         for start in range(0, len(rows), self.capacity):
             batch = [row for row in rows[start : start + self.capacity] if not leases.is_lost(row.claim)]
             if batch and not is_stopping():
@@ -98,7 +100,9 @@ class GenerationHandler:
         frames_for = self.model.info.frames_for
         with self._studio.read() as reader:
             for claim in claims:
-                job = reader.session.get_one(GenerationJob, claim.job_id)
+                job = reader.session.get(GenerationJob, claim.job_id)
+                if job is None:  # its prompt was deleted in this very moment
+                    continue
                 query = select(GenerationTake).where(GenerationTake.job_id == job.id)
                 tally = tallies[claim] = _Tally(frames_total=0, frames_done=0, rows_left=0)
                 for take in reader.session.scalars(query.order_by(GenerationTake.take)):
@@ -142,8 +146,7 @@ class GenerationHandler:
             if error is not None and error.is_retryable:
                 tally.passing_error = error
             made_seconds += 0.0 if error else row.spec.duration_seconds
-            tally.frames_by_row.pop(row.take_id, None)
-            tally.frames_done += self.model.info.frames_for(row.spec.duration_seconds)
+            tally.frames_by_row[row.take_id] = self.model.info.frames_for(row.spec.duration_seconds)
             tally.rows_left -= 1
             if not tally.rows_left:
                 self._settle(row.claim, tally, leases)
@@ -159,8 +162,8 @@ class GenerationHandler:
     ) -> None:
         for row, frames in zip(batch, progress.frames, strict=True):
             tally = tallies[row.claim]
-            if row.take_id in tally.frames_by_row or frames:
-                tally.frames_by_row[row.take_id] = frames
+            # a row that failed early has its end, and stands still in the model's own count
+            tally.frames_by_row[row.take_id] = max(frames, tally.frames_by_row.get(row.take_id, 0))
         for claim in {row.claim for row in batch}:
             leases.report(claim, Report(tallies[claim].progress, progress.stage))
 

@@ -154,7 +154,8 @@ def _described(
         eta_seconds=outlook.eta_seconds(job),
         sequence=job.sequence,
         attempts=job.attempts,
-        error=_error(job.error_code, job.error_message),
+        # an error of an earlier attempt stays in the row, and is no news once the job succeeded
+        error=None if job.status == JobStatus.SUCCEEDED else _error(job.error_code, job.error_message),
         prompt_id=job.prompt_id,
         sentence=job.sentence,
         model=job.model,
@@ -177,7 +178,7 @@ def _described(
                 duration_seconds=durations[take.audio_id],
             )
             for take in takes
-            if take.audio_id is not None
+            if take.audio_id is not None and take.audio_id in durations
         ],
         retry_of=job.retry_of,
         user_id=job.user_id,

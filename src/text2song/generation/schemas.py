@@ -83,13 +83,17 @@ class GenerateIn(WireModel):
     def _one_prompt_one_way(self) -> Self:
         if self.from_sample is not None:
             if self.model_fields_set - {"from_sample", "priority"}:
-                raise ValueError("from_sample says everything: give nothing else but priority")
+                raise ValueError(
+                    "must hold nothing beside from_sample but priority: the sample says the rest"
+                )
         elif (self.prompt_id is None) == (self.prompt is None):
-            raise ValueError("give either prompt_id or prompt")
+            raise ValueError("must hold either prompt_id or prompt")
         if self.adapter_id is not None and self.sides is not None:
-            raise ValueError("give either adapter_id or sides")
+            raise ValueError("must hold either adapter_id or sides, or neither")
         if self.num_samples * len(self.sides or [[]]) > TAKES_LIMIT:
-            raise ValueError(f"num_samples times sides must be at most {TAKES_LIMIT}")
+            raise ValueError(
+                f"must ask for at most {TAKES_LIMIT} takes: num_samples times the number of sides"
+            )
         return self
 
 
@@ -111,7 +115,9 @@ class TakeOut(WireModel):
     status: Status
     seed: int
     adapter_id: uuid.UUID | None
-    audio_id: uuid.UUID | None
+    audio_id: uuid.UUID | None = Field(
+        description="The sample, once the take succeeded; null again when somebody deleted the sample."
+    )
     error: JobError | None
 
 
@@ -140,7 +146,9 @@ class JobOut(WireModel):
     eta_seconds: float | None = Field(description="Estimated time to its end; null where nothing is known.")
     sequence: int
     attempts: int
-    error: JobError | None
+    error: JobError | None = Field(
+        description="Why it failed, or why it waits for another attempt; its takes tell more."
+    )
     prompt_id: uuid.UUID
     sentence: str = Field(description="What the model reads.")
     model: str

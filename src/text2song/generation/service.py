@@ -175,7 +175,13 @@ def _again(work: Work, body: GenerateIn) -> GenerationJob:
     if body.from_sample is None:
         raise InvalidInput("say which sample to make again.", field="from_sample")
     sample = audio.get(work, body.from_sample)
-    model = models.choose(work, sample.model)
+    model = models.choose(work, sample.model, field="from_sample")
+    if model.fingerprint != sample.provenance["fingerprint"]:
+        raise Conflict(
+            f"{model.name} has other weights now than when it made this sample, and would make another one. "
+            "Serve the model whose fingerprint is in the sample's provenance, or submit its prompt anew.",
+            field="from_sample",
+        )
     spec = GenerationSpec.from_json(sample.generation_params)
     side = [
         {"adapter_id": str(found.id), "name": found.name, "digest": a.digest, "weight": a.weight}
@@ -264,8 +270,8 @@ def _resolved_params(asked: GenerationParams, prompt: Prompt, model: Model) -> d
     duration = asked.duration or attributes.duration_seconds or default
     if duration > model.max_duration_seconds:
         raise InvalidInput(
-            f"{model.name} makes at most {model.max_duration_seconds:g} seconds: "
-            f"ask for less than {duration:g}.",
+            f"{model.name} makes at most {model.max_duration_seconds:g} seconds, not {duration:g}: "
+            "ask for a shorter take.",
             field="generation_params.duration" if asked.duration else "prompt.attributes.duration",
         )
     seed = secrets.randbelow(DRAWN_SEED_LIMIT) if asked.seed is None else asked.seed
