@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
+    from text2song.model.protocol import ModelInfo
     from text2song.settings import Settings
     from text2song.studio import Studio
     from text2song.worker.main import Worker
@@ -98,12 +100,16 @@ def _models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(tmp_path: Path, _migrated_database: Path, _models_folder: Path) -> Settings:
     """A home of its own, migrated, with the untrained model in it."""
+    return furnish(tmp_path / "home", database=_migrated_database, models=_models_folder)
+
+
+def furnish(home: Path, *, database: Path, models: Path) -> Settings:
+    """The settings of a studio that lives in `home`, which is made."""
     from text2song.settings import load_settings
 
-    home = tmp_path / "home"
     home.mkdir()
-    shutil.copy(_migrated_database, home / "studio.db")
-    shutil.copytree(_models_folder, home / "models")
+    shutil.copy(database, home / "studio.db")
+    shutil.copytree(models, home / "models")
     return load_settings({"TEXT2SONG_HOME": str(home), "TEXT2SONG_BEAT_SECONDS": "0.1"})
 
 
@@ -129,9 +135,80 @@ def studio(settings: Settings, clock: Clock, bells: ListeningQueue) -> Iterator[
     opened.engine.dispose()
 
 
+@dataclass(frozen=True)
+class Desk:
+    """The API over a studio whose worker has announced its model and then does nothing."""
+
+    studio: Studio
+    clock: Clock
+    bells: ListeningQueue
+    client: TestClient
+
+    def submit(self, **body: object) -> dict[str, Any]:
+        """A job that waits."""
+        asked = {"prompt": {"text": "a slow walk home"}, "generation_params": {"duration": 1}} | body
+        answer = self.client.post("/generate", json=asked)
+        assert answer.status_code == 202, answer.text
+        job: dict[str, Any] = answer.json()
+        return job
+
+
+@pytest.fixture
+def desk(studio: Studio, clock: Clock, bells: ListeningQueue) -> Iterator[Desk]:
+    """Everything that happens before a worker comes; the clock stands still."""
+    from fastapi.testclient import TestClient
+
+    from text2song.api.main import build_api
+    from text2song.models import service as models
+
+    with studio.work() as work:
+        models.announce(work, noise_info(), worker="idle", capacity=8)
+    with TestClient(build_api(studio), base_url="http://127.0.0.1:8000") as client:
+        yield Desk(studio, clock, bells, client)
+
+
+def noise_info() -> ModelInfo:
+    """What the untrained model says of itself, in short."""
+    from text2song.model.protocol import ModelInfo
+    from text2song.settings import NOISE_MODEL
+
+    return ModelInfo(
+        id=NOISE_MODEL,
+        revision="test",
+        fingerprint="f" * 64,
+        license="Apache-2.0",
+        is_trained=False,
+        sample_rate=32_000,
+        frame_rate=50.0,
+        channels=1,
+        codebooks=4,
+        codebook_size=2048,
+        max_duration_seconds=30.0,
+        dtype="float32",
+        module_shapes={"decoder.layers.0.fc1": (128, 64)},
+    )
+
+
 @pytest.fixture
 def serving(settings: Settings) -> Iterator[Serving]:
     """API and worker over one studio, with the wall clock."""
+    with open_serving(settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_serving(
+    tmp_path_factory: pytest.TempPathFactory, _migrated_database: Path, _models_folder: Path
+) -> Iterator[Serving]:
+    """One for all tests of a module, which must not mind each other's jobs."""
+    home = tmp_path_factory.mktemp("shared") / "home"
+    with open_serving(furnish(home, database=_migrated_database, models=_models_folder)) as opened:
+        yield opened
+
+
+@contextmanager
+def open_serving(settings: Settings) -> Iterator[Serving]:
+    """API and worker, until the `with` block ends."""
     from fastapi.testclient import TestClient
 
     from text2song.api.main import build_api
