@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from text2song.blobs.open import open_store
 from text2song.blobs.store import BlobStore
 from text2song.db.engine import open_engine, read_session, write_session
-from text2song.db.faults import explain
+from text2song.db.faults import faults_explained
 from text2song.errors import StorageFailed
 from text2song.jobs.queue import JobQueue
 from text2song.settings import Settings
@@ -80,13 +79,13 @@ class Studio:
     @contextmanager
     def read(self, actor: Actor = NOBODY) -> Iterator[Reader]:
         """A unit that reads."""
-        with _faults_explained(), read_session(self.engine) as session:
+        with faults_explained(), read_session(self.engine) as session:
             yield Reader(session, self.blobs, self.clock, actor, self.settings)
 
     @contextmanager
     def work(self, actor: Actor = NOBODY) -> Iterator[Work]:
         """A unit that writes: committed at the end, rolled back on any error; then the bells."""
-        with _faults_explained(), write_session(self.engine) as session:
+        with faults_explained(), write_session(self.engine) as session:
             work = Work(session, self.blobs, self.clock, actor, self.settings)
             with session.begin():
                 yield work
@@ -108,14 +107,3 @@ def open_studio(settings: Settings, *, queue: JobQueue) -> Studio:
             f"the folder {settings.home} cannot be made ({error.strerror}): choose another TEXT2SONG_HOME."
         ) from error
     return Studio(open_engine(settings.database), open_store(settings.blobs), queue, settings)
-
-
-@contextmanager
-def _faults_explained() -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        explained = explain(error)
-        if explained is None:
-            raise
-        raise explained from error

@@ -42,6 +42,7 @@ class Written:
 def trouble() -> dict[str, Exception]:
     locked = sqlite3.OperationalError("database is locked")
     full = sqlite3.OperationalError("database or disk is full")
+    locked.sqlite_errorname, full.sqlite_errorname = "SQLITE_BUSY", "SQLITE_FULL"  # as SQLite itself does
     return {
         "missing": errors.NotFound("no prompt has the id 7: look at GET /prompts."),
         "field": errors.InvalidInput("tempo must be between 20 and 300 BPM.", field="tempo"),

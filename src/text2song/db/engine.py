@@ -8,12 +8,12 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import ORMExecuteState, Session
 
-from text2song.errors import InvalidSetting
+from text2song.errors import InvalidSetting, MissingPart, StorageFailed
 
 THREAD_LIMIT: Final = 40
 """AnyIO's default number of worker threads: each may hold one connection at the same time."""
@@ -22,6 +22,7 @@ OVERFLOW: Final = 10
 BUSY_SECONDS: Final = 5.0
 """How long SQLite waits for another writer before it says that the database is locked."""
 WRITES_OPTION: Final = "text2song_writes"
+SETTING: Final = "TEXT2SONG_DATABASE_URL"
 
 
 def open_engine(url: str) -> Engine:
@@ -29,35 +30,61 @@ def open_engine(url: str) -> Engine:
 
     Raises:
         InvalidSetting: when the URL is neither.
+        MissingPart: when PostgreSQL's driver is not installed.
+        StorageFailed: when the folder of the SQLite file cannot be made.
     """
+    parsed = _parsed(url)
+    is_sqlite = parsed.drivername == "sqlite"
+    if is_sqlite:
+        _make_folder(parsed)
     try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise InvalidSetting(
-            "TEXT2SONG_DATABASE_URL is not a database URL; one looks like sqlite:////home/me/studio.db.",
-            field="TEXT2SONG_DATABASE_URL",
-        ) from error
-    if parsed.drivername not in {"sqlite", "postgresql+psycopg"}:
-        raise InvalidSetting(
-            f"TEXT2SONG_DATABASE_URL begins with {parsed.drivername}://; "
-            "use sqlite:/// or postgresql+psycopg://.",
-            field="TEXT2SONG_DATABASE_URL",
+        engine = create_engine(
+            parsed,
+            pool_size=THREAD_LIMIT,
+            max_overflow=OVERFLOW,
+            pool_timeout=BUSY_SECONDS * 2,
+            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False} if is_sqlite else {},
         )
-    engine = create_engine(
-        parsed,
-        pool_size=THREAD_LIMIT,
-        max_overflow=OVERFLOW,
-        pool_timeout=BUSY_SECONDS * 2,
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
-        if parsed.drivername == "sqlite"
-        else {},
-    )
-    if parsed.drivername == "sqlite":
-        if parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    except ModuleNotFoundError as error:
+        raise MissingPart(
+            f"{SETTING} names PostgreSQL, whose driver is not installed: run `pip install psycopg[binary]`."
+        ) from error
+    if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise InvalidSetting(
+            f"{SETTING} is not a database URL; one looks like sqlite:////home/me/studio.db.", field=SETTING
+        ) from error
+    if parsed.drivername not in {"sqlite", "postgresql+psycopg"}:
+        raise InvalidSetting(
+            f"{SETTING} begins with {parsed.drivername}://; use sqlite:/// or postgresql+psycopg://.",
+            field=SETTING,
+        )
+    is_no_file = not parsed.database or parsed.database.startswith((":memory:", "file:"))
+    if parsed.drivername == "sqlite" and is_no_file:
+        raise InvalidSetting(
+            f"{SETTING} must name a file, such as sqlite:////home/me/studio.db: a database in memory "
+            "cannot be shared by the server and its workers.",
+            field=SETTING,
+        )
+    return parsed
+
+
+def _make_folder(url: URL) -> None:
+    folder = Path(url.database or "").absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFailed(
+            f"the folder {folder} cannot be made ({error.strerror}): choose another {SETTING}."
+        ) from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -73,11 +100,15 @@ def _begin_sqlite(connection: Connection) -> None:
     # A unit that reads and then writes fails with "database is locked" if another wrote between
     # (measured: 258 of 320 with eight writers). Taking the write lock first fails none.
     writes = connection.get_execution_options().get(WRITES_OPTION, False)
+    connection.exec_driver_sql(f"PRAGMA query_only = {not writes}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 class ReadSession(Session):
-    """A session that cannot write: a mistake is loud instead of silently rolled back."""
+    """A session that cannot write: a mistake is loud instead of silently rolled back.
+
+    What goes past the ORM, such as a statement in plain text, is refused by SQLite itself.
+    """
 
     def flush(self, objects: Any = None) -> None:  # noqa: ANN401  # SQLAlchemy's signature
         """Refuse pending changes."""

@@ -2,7 +2,8 @@
 
 import datetime as dt
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from text2song.db.engine import WRITES_OPTION
-from text2song.errors import SchemaTooNew, SchemaTooOld
+from text2song.db.faults import faults_explained
+from text2song.errors import SchemaTooNew, SchemaTooOld, StorageFailed
 
 MIGRATION_LOCK = 7_352_061_994
 """PostgreSQL's advisory lock while one process migrates; any number, the same everywhere."""
@@ -33,24 +35,30 @@ class Upgrade:
 def upgrade(engine: Engine, *, backups: Path, now: dt.datetime) -> Upgrade:
     """Migrate to the newest schema; nothing happens where that is there already.
 
-    Two processes may call it at once: the second waits for the first. A SQLite file that holds
-    data is copied into the folder `backups` first.
+    All or nothing: a migration that fails leaves the database as it was. Two processes may call it
+    at once: the second waits for the first. A SQLite file that holds data is copied into the folder
+    `backups` first.
 
     Raises:
         SchemaTooNew: when a newer version of the studio made this database; it is left untouched.
+        DatabaseBusy: when another program holds the database.
+        StorageFull, StorageFailed: when the file or its copy cannot be written.
     """
-    with engine.connect().execution_options(**{WRITES_OPTION: True}) as connection, connection.begin():
+    newest = head()
+    found = _found(engine)
+    if found == newest:  # seen without the write lock: another program may hold that for long
+        return Upgrade(found, newest, None)
+    with faults_explained(), _migrating(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         before = current(connection)
-        newest = head()
-        if before == newest:
+        if before == newest:  # another process was faster
             return Upgrade(before, newest, None)
-        _require_known(before)
         backup = _back_up(connection, backups, before, now) if before is not None else None
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        _require_whole(connection)
         return Upgrade(before, newest, backup)
 
 
@@ -61,11 +69,16 @@ def require_current(engine: Engine) -> None:
         SchemaTooNew: when a newer version made this database.
         SchemaTooOld: when it was never made, or an older version made it.
     """
-    with engine.connect() as connection:
-        found = current(connection)
-    _require_known(found)
-    if found != head():
+    if _found(engine) != head():
         raise SchemaTooOld("the database is not set up for this version: run `text2song db upgrade`.")
+
+
+def _found(engine: Engine) -> str | None:
+    """The revision that a database is at, if this version knows it."""
+    with faults_explained(), engine.connect() as connection:
+        revision = current(connection)
+    _require_known(revision)
+    return revision
 
 
 def current(connection: Connection) -> str | None:
@@ -79,6 +92,33 @@ def head() -> str:
     if revision is None:
         raise RuntimeError("the package holds no migrations")
     return revision
+
+
+@contextmanager
+def _migrating(engine: Engine) -> Iterator[Connection]:
+    """A connection for one migration, in one transaction that holds the write lock."""
+    with engine.connect().execution_options(**{WRITES_OPTION: True}) as connection:
+        if connection.dialect.name == "sqlite":
+            # SQLite alters a table by making a new one and dropping the old one, and while foreign keys
+            # are on, a drop deletes every row that points there. This cannot be set once it has begun.
+            connection.detach()
+            _raw(connection).execute("PRAGMA foreign_keys = OFF")
+        with connection.begin():
+            yield connection
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101  # for the type checker
+    return driver
+
+
+def _require_whole(connection: Connection) -> None:
+    """Check that every row still finds those it points to: nobody else did while it was off."""
+    if connection.dialect.name == "sqlite" and (
+        lost := connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    ):
+        raise RuntimeError(f"the migration left a row of {lost[0]} that points to nothing in {lost[2]}")
 
 
 def _require_known(revision: str | None) -> None:
@@ -101,11 +141,19 @@ def _config() -> Config:
 
 def _back_up(connection: Connection, backups: Path, revision: str, now: dt.datetime) -> Path | None:
     database = connection.engine.url.database
-    if connection.dialect.name != "sqlite" or not database or database == ":memory:":
+    if connection.dialect.name != "sqlite" or not database:
         return None
-    backups.mkdir(parents=True, exist_ok=True)
     target = backups / f"{Path(database).stem}-{revision}-{now:%Y%m%dT%H%M%S}.db"
+    unfinished = target.with_suffix(".part")  # a copy under its final name is a whole copy
+    try:
+        backups.mkdir(parents=True, exist_ok=True)
+        unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageFailed(
+            f"the copy of the database cannot be made in {backups} ({error.strerror}): nothing was changed."
+        ) from error
     # A second connection reads the state before this unit, which has only taken the lock so far.
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(target)) as copy:
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(unfinished)) as copy:
         source.backup(copy)
+    unfinished.replace(target)
     return target

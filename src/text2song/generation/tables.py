@@ -21,7 +21,7 @@ class GenerationJob(JobColumns, Base):
 
     prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("prompts.id", ondelete="CASCADE"), index=True)
     sentence: Mapped[str] = mapped_column(Text)
-    model: Mapped[str] = mapped_column(String(200), index=True)
+    model: Mapped[str] = mapped_column(String(200))
     num_samples: Mapped[int]
     """Takes of each side."""
     sides: Mapped[list[Any]] = mapped_column(JsonDocument)

@@ -27,7 +27,7 @@ def notice_of(model: Model) -> str | None:
 
 
 def choose(reader: Reader, name: str | None, *, field: str = "model") -> Model:
-    """The model of that name; without a name, the one that was served last.
+    """The model of that name; without a name, the one that a worker began to serve last.
 
     `field` says where the request named it.
 
@@ -35,7 +35,7 @@ def choose(reader: Reader, name: str | None, *, field: str = "model") -> Model:
         NoModelServed: when no worker has ever served one (it may still be loading).
         InvalidInput: when the name is not among them.
     """
-    models = list(reader.session.scalars(select(Model).order_by(Model.seen_at.desc())))
+    models = _served_first(reader)
     if not models:
         raise NoModelServed("no worker serves a model yet: it may still be loading. Try again in a moment.")
     if name is None:
@@ -51,10 +51,24 @@ def alive_workers(reader: Reader) -> dict[uuid.UUID, list[ModelWorker]]:
     """The workers heard of lately, by the id of their model."""
     since = reader.clock() - dt.timedelta(seconds=ALIVE_SECONDS)
     workers: dict[uuid.UUID, list[ModelWorker]] = {}
-    query = select(ModelWorker).where(ModelWorker.heartbeat_at >= since).order_by(ModelWorker.id)
+    query = (
+        select(ModelWorker)
+        .where(ModelWorker.heartbeat_at >= since, ModelWorker.left_at.is_(None))
+        .order_by(ModelWorker.id)
+    )
     for worker in reader.session.scalars(query):
         workers.setdefault(worker.model_id, []).append(worker)
     return workers
+
+
+def _served_first(reader: Reader) -> list[Model]:
+    """The models that are served now, then the others; in each group the last announced first.
+
+    A heartbeat changes nothing here: with two workers, the first model would be another one at each.
+    """
+    workers = alive_workers(reader)
+    models = reader.session.scalars(select(Model).order_by(Model.announced_at.desc(), Model.id))
+    return sorted(models, key=lambda model: model.id not in workers)
 
 
 def find(reader: Reader, *, cursor: str | None, limit: int) -> RowPage[Model]:

@@ -1,18 +1,13 @@
 """Workers announce themselves, beat, and leave."""
 
-import datetime as dt
 import uuid
 from dataclasses import asdict
-from typing import Final
 
 from sqlalchemy import select
 
 from text2song.model.protocol import ModelInfo
 from text2song.models.tables import Model, ModelWorker
 from text2song.studio import Work
-
-LONG_AGO: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-"""The last heartbeat of a worker that has left: its row stays for the speed that it measured."""
 
 
 def announce(work: Work, info: ModelInfo, *, worker: str, capacity: int) -> uuid.UUID:
@@ -26,7 +21,7 @@ def announce(work: Work, info: ModelInfo, *, worker: str, capacity: int) -> uuid
     for column in Model.__table__.columns:
         if column.name in described and column.name != "id":
             setattr(model, column.name, described[column.name])
-    model.seen_at = now
+    model.announced_at = now
     work.session.flush()
     last_known_speed = work.session.scalar(
         select(ModelWorker.speed)
@@ -54,9 +49,8 @@ def beat(work: Work, worker_id: uuid.UUID, *, speed: float | None) -> None:
     row.heartbeat_at = work.clock()
     if speed is not None:
         row.speed = speed
-    work.session.get_one(Model, row.model_id).seen_at = row.heartbeat_at
 
 
 def leave(work: Work, worker_id: uuid.UUID) -> None:
-    """The worker ends: it is no longer counted among the living."""
-    work.session.get_one(ModelWorker, worker_id).heartbeat_at = LONG_AGO
+    """The worker ends: it is no longer counted among the living. Its row stays for its speed."""
+    work.session.get_one(ModelWorker, worker_id).left_at = work.clock()

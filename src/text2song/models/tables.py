@@ -30,8 +30,8 @@ class Model(Identified, Base):
     module_shapes: Mapped[dict[str, Any]] = mapped_column(JsonDocument)
     vocabulary: Mapped[dict[str, Any] | None] = mapped_column(JsonDocument)
     created_at: Mapped[dt.datetime]
-    seen_at: Mapped[dt.datetime]
-    """When a worker last said that it serves this model."""
+    announced_at: Mapped[dt.datetime]
+    """When a worker last began to serve it."""
 
 
 class ModelWorker(Identified, Base):
@@ -48,4 +48,5 @@ class ModelWorker(Identified, Base):
     """Seconds of audio made in a second, measured; None before the first job."""
     started_at: Mapped[dt.datetime]
     heartbeat_at: Mapped[dt.datetime]
-    """1970 once it has left."""
+    left_at: Mapped[dt.datetime | None]
+    """When it ended in good order; one that was killed only falls silent."""

@@ -14,10 +14,100 @@ depends_on: Final = None
 JSON: Final = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 MOMENT: Final = sa.DateTime(timezone=True)
 WHOLE: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TABLES: Final = (
+    "users",
+    "models",
+    "model_workers",
+    "prompts",
+    "adapters",
+    "audio_samples",
+    "doomed_blobs",
+    "generation_jobs",
+    "generation_takes",
+)
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply, each table after those that it points to."""
+    _create_users()
+    _create_models()
+    _create_prompts_and_adapters()
+    _create_audio()
+    _create_generation_jobs()
+    _create_generation_takes()
+
+
+def downgrade() -> None:
+    """Take back; an index goes with its table."""
+    for table in reversed(TABLES):
+        op.drop_table(table)
+
+
+def _create_users() -> None:
+    """Who asks."""
+    op.create_table(
+        "users",
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("name", name=op.f("uq_users_name")),
+    )
+
+
+def _create_models() -> None:
+    """What is served, and by whom."""
+    op.create_table(
+        "models",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("revision", sa.String(length=64), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("license", sa.String(length=100), nullable=False),
+        sa.Column("is_trained", sa.Boolean(), nullable=False),
+        sa.Column("sample_rate", WHOLE, nullable=False),
+        sa.Column("frame_rate", sa.Double(), nullable=False),
+        sa.Column("channels", WHOLE, nullable=False),
+        sa.Column("codebooks", WHOLE, nullable=False),
+        sa.Column("codebook_size", WHOLE, nullable=False),
+        sa.Column("max_duration_seconds", sa.Double(), nullable=False),
+        sa.Column("module_shapes", JSON, nullable=False),
+        sa.Column("vocabulary", JSON, nullable=True),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("announced_at", MOMENT, nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_models")),
+        sa.UniqueConstraint("name", name=op.f("uq_models_name")),
+    )
+    op.create_table(
+        "model_workers",
+        sa.Column("model_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("dtype", sa.String(length=32), nullable=False),
+        sa.Column("capacity", WHOLE, nullable=False),
+        sa.Column("speed", sa.Double(), nullable=True),
+        sa.Column("started_at", MOMENT, nullable=False),
+        sa.Column("heartbeat_at", MOMENT, nullable=False),
+        sa.Column("left_at", MOMENT, nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["model_id"], ["models.id"], name=op.f("fk_model_workers_model_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_model_workers")),
+    )
+    op.create_index(op.f("ix_model_workers_model_id"), "model_workers", ["model_id"])
+
+
+def _create_prompts_and_adapters() -> None:
+    """What is asked for."""
+    op.create_table(
+        "prompts",
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("attributes", JSON, nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_prompts_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_prompts")),
+    )
     op.create_table(
         "adapters",
         sa.Column("name", sa.String(length=100), nullable=False),
@@ -35,72 +125,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_adapters_digest")),
         sa.UniqueConstraint("name", "version", name=op.f("uq_adapters_name_version")),
     )
-    op.create_table(
-        "doomed_blobs",
-        sa.Column("key", sa.String(length=300), nullable=False),
-        sa.Column("due_at", MOMENT, nullable=False),
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_doomed_blobs")),
-    )
-    with op.batch_alter_table("doomed_blobs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_doomed_blobs_due_at"), ["due_at"], unique=False)
 
-    op.create_table(
-        "models",
-        sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("revision", sa.String(length=64), nullable=False),
-        sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.Column("license", sa.String(length=100), nullable=False),
-        sa.Column("is_trained", sa.Boolean(), nullable=False),
-        sa.Column("sample_rate", WHOLE, nullable=False),
-        sa.Column("frame_rate", sa.Double(), nullable=False),
-        sa.Column("channels", WHOLE, nullable=False),
-        sa.Column("codebooks", WHOLE, nullable=False),
-        sa.Column("codebook_size", WHOLE, nullable=False),
-        sa.Column("max_duration_seconds", sa.Double(), nullable=False),
-        sa.Column("module_shapes", JSON, nullable=False),
-        sa.Column("vocabulary", JSON, nullable=True),
-        sa.Column("created_at", MOMENT, nullable=False),
-        sa.Column("seen_at", MOMENT, nullable=False),
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_models")),
-        sa.UniqueConstraint("name", name=op.f("uq_models_name")),
-    )
-    op.create_table(
-        "users",
-        sa.Column("name", sa.String(length=100), nullable=False),
-        sa.Column("created_at", MOMENT, nullable=False),
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
-        sa.UniqueConstraint("name", name=op.f("uq_users_name")),
-    )
-    op.create_table(
-        "model_workers",
-        sa.Column("model_id", sa.Uuid(), nullable=False),
-        sa.Column("name", sa.String(length=128), nullable=False),
-        sa.Column("dtype", sa.String(length=32), nullable=False),
-        sa.Column("capacity", WHOLE, nullable=False),
-        sa.Column("speed", sa.Double(), nullable=True),
-        sa.Column("started_at", MOMENT, nullable=False),
-        sa.Column("heartbeat_at", MOMENT, nullable=False),
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(["model_id"], ["models.id"], name=op.f("fk_model_workers_model_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_model_workers")),
-    )
-    with op.batch_alter_table("model_workers", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_model_workers_model_id"), ["model_id"], unique=False)
 
-    op.create_table(
-        "prompts",
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("attributes", JSON, nullable=False),
-        sa.Column("words", sa.Text(), nullable=False),
-        sa.Column("created_at", MOMENT, nullable=False),
-        sa.Column("user_id", sa.Uuid(), nullable=True),
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_prompts_user_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_prompts")),
-    )
+def _create_audio() -> None:
+    """What was made, and bytes to be removed."""
     op.create_table(
         "audio_samples",
         sa.Column("prompt_id", sa.Uuid(), nullable=False),
@@ -128,10 +156,20 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_audio_samples_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audio_samples")),
     )
-    with op.batch_alter_table("audio_samples", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_audio_samples_adapter_id"), ["adapter_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_audio_samples_prompt_id"), ["prompt_id"], unique=False)
+    op.create_index(op.f("ix_audio_samples_adapter_id"), "audio_samples", ["adapter_id"])
+    op.create_index(op.f("ix_audio_samples_prompt_id"), "audio_samples", ["prompt_id"])
+    op.create_table(
+        "doomed_blobs",
+        sa.Column("key", sa.String(length=300), nullable=False),
+        sa.Column("due_at", MOMENT, nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_doomed_blobs")),
+    )
+    op.create_index(op.f("ix_doomed_blobs_due_at"), "doomed_blobs", ["due_at"])
 
+
+def _create_generation_jobs() -> None:
+    """The queue."""
     op.create_table(
         "generation_jobs",
         sa.Column("prompt_id", sa.Uuid(), nullable=False),
@@ -180,21 +218,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_generation_jobs")),
         sa.UniqueConstraint("idempotency_digest", name=op.f("uq_generation_jobs_idempotency_digest")),
     )
-    with op.batch_alter_table("generation_jobs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_generation_jobs_model"), ["model"], unique=False)
-        batch_op.create_index(batch_op.f("ix_generation_jobs_prompt_id"), ["prompt_id"], unique=False)
-        batch_op.create_index(
-            batch_op.f("ix_generation_jobs_status_lease_expires_at"),
-            ["status", "lease_expires_at"],
-            unique=False,
-        )
-        batch_op.create_index(
-            batch_op.f("ix_generation_jobs_status_priority_id"), ["status", "priority", "id"], unique=False
-        )
-        batch_op.create_index(
-            batch_op.f("ix_generation_jobs_turn_key_claimed_at"), ["turn_key", "claimed_at"], unique=False
-        )
+    op.create_index(op.f("ix_generation_jobs_prompt_id"), "generation_jobs", ["prompt_id"])
+    op.create_index(
+        op.f("ix_generation_jobs_status_lease_expires_at"), "generation_jobs", ["status", "lease_expires_at"]
+    )
+    op.create_index(
+        op.f("ix_generation_jobs_status_priority_id"), "generation_jobs", ["status", "priority", "id"]
+    )
+    op.create_index(
+        op.f("ix_generation_jobs_turn_key_claimed_at"), "generation_jobs", ["turn_key", "claimed_at"]
+    )
 
+
+def _create_generation_takes() -> None:
+    """The takes of each job."""
     op.create_table(
         "generation_takes",
         sa.Column("job_id", sa.Uuid(), nullable=False),
@@ -220,33 +257,3 @@ def upgrade() -> None:
         sa.UniqueConstraint("audio_id", name=op.f("uq_generation_takes_audio_id")),
         sa.UniqueConstraint("job_id", "take", name=op.f("uq_generation_takes_job_id_take")),
     )
-
-
-def downgrade() -> None:
-    """Take back."""
-    op.drop_table("generation_takes")
-    with op.batch_alter_table("generation_jobs", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_generation_jobs_turn_key_claimed_at"))
-        batch_op.drop_index(batch_op.f("ix_generation_jobs_status_priority_id"))
-        batch_op.drop_index(batch_op.f("ix_generation_jobs_status_lease_expires_at"))
-        batch_op.drop_index(batch_op.f("ix_generation_jobs_prompt_id"))
-        batch_op.drop_index(batch_op.f("ix_generation_jobs_model"))
-
-    op.drop_table("generation_jobs")
-    with op.batch_alter_table("audio_samples", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_audio_samples_prompt_id"))
-        batch_op.drop_index(batch_op.f("ix_audio_samples_adapter_id"))
-
-    op.drop_table("audio_samples")
-    op.drop_table("prompts")
-    with op.batch_alter_table("model_workers", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_model_workers_model_id"))
-
-    op.drop_table("model_workers")
-    op.drop_table("users")
-    op.drop_table("models")
-    with op.batch_alter_table("doomed_blobs", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_doomed_blobs_due_at"))
-
-    op.drop_table("doomed_blobs")
-    op.drop_table("adapters")
