@@ -101,16 +101,12 @@ def _migrating(engine: Engine) -> Iterator[Connection]:
         if connection.dialect.name == "sqlite":
             # SQLite alters a table by making a new one and dropping the old one, and while foreign keys
             # are on, a drop deletes every row that points there. This cannot be set once it has begun.
-            connection.detach()
-            _raw(connection).execute("PRAGMA foreign_keys = OFF")
+            driver = connection.connection.dbapi_connection
+            assert isinstance(driver, sqlite3.Connection)  # noqa: S101  # for the type checker
+            driver.execute("PRAGMA foreign_keys = OFF")
+            connection.detach()  # so that nobody else is given it
         with connection.begin():
             yield connection
-
-
-def _raw(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101  # for the type checker
-    return driver
 
 
 def _require_whole(connection: Connection) -> None:
