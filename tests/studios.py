@@ -156,6 +156,31 @@ class Desk:
 @pytest.fixture
 def desk(studio: Studio, clock: Clock, bells: ListeningQueue) -> Iterator[Desk]:
     """Everything that happens before a worker comes; the clock stands still."""
+    with open_desk(studio, clock=clock, bells=bells) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_desk(
+    tmp_path_factory: pytest.TempPathFactory, _migrated_database: Path, _models_folder: Path
+) -> Iterator[Desk]:
+    """One for all tests of a module that leave nothing behind."""
+    from dataclasses import replace
+
+    from text2song.studio import open_studio
+
+    home = tmp_path_factory.mktemp("desk") / "home"
+    clock, bells = Clock(), ListeningQueue()
+    settings = furnish(home, database=_migrated_database, models=_models_folder)
+    studio = replace(open_studio(settings, queue=bells), clock=clock)
+    with open_desk(studio, clock=clock, bells=bells) as opened:
+        yield opened
+    studio.engine.dispose()
+
+
+@contextmanager
+def open_desk(studio: Studio, *, clock: Clock, bells: ListeningQueue) -> Iterator[Desk]:
+    """The API over this studio, in which a model is announced."""
     from fastapi.testclient import TestClient
 
     from text2song.api.main import build_api
