@@ -26,7 +26,12 @@ def run_pytest(folder: Path, *options: str) -> str:
     answer = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.figures", "-p", "no:cacheprovider", *options],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_ADDOPTS": "",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         capture_output=True,
         text=True,
         check=True,
@@ -34,7 +39,9 @@ def run_pytest(folder: Path, *options: str) -> str:
     return answer.stdout
 
 
-@pytest.mark.parametrize("options", [(), ("--numprocesses", "1")], ids=["one process", "xdist"])
+@pytest.mark.parametrize(
+    "options", [(), ("-p", "xdist", "--numprocesses", "1")], ids=["one process", "xdist"]
+)
 def test_figures_are_printed_above_the_closing_line(tmp_path: Path, options: tuple[str, ...]) -> None:
     *above, closing = run_pytest(tmp_path, "-m", "not proof", *options).splitlines()
     assert "test_measures.py::test_short: short_takes = 3 takes" in above
