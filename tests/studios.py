@@ -98,18 +98,19 @@ def _models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, _migrated_database: Path, _models_folder: Path) -> Settings:
-    """A home of its own, migrated, with the untrained model in it."""
-    return furnish(tmp_path / "home", database=_migrated_database, models=_models_folder)
+def settings(tmp_path: Path, _migrated_database: Path) -> Settings:
+    """A home of its own, migrated."""
+    return furnish(tmp_path / "home", database=_migrated_database)
 
 
-def furnish(home: Path, *, database: Path, models: Path) -> Settings:
+def furnish(home: Path, *, database: Path, models: Path | None = None) -> Settings:
     """The settings of a studio that lives in `home`, which is made."""
     from text2song.settings import load_settings
 
     home.mkdir()
     shutil.copy(database, home / "studio.db")
-    shutil.copytree(models, home / "models")
+    if models is not None:
+        shutil.copytree(models, home / "models")
     return load_settings({"TEXT2SONG_HOME": str(home), "TEXT2SONG_BEAT_SECONDS": "0.1"})
 
 
@@ -161,9 +162,7 @@ def desk(studio: Studio, clock: Clock, bells: ListeningQueue) -> Iterator[Desk]:
 
 
 @pytest.fixture(scope="module")
-def shared_desk(
-    tmp_path_factory: pytest.TempPathFactory, _migrated_database: Path, _models_folder: Path
-) -> Iterator[Desk]:
+def shared_desk(tmp_path_factory: pytest.TempPathFactory, _migrated_database: Path) -> Iterator[Desk]:
     """One for all tests of a module that leave nothing behind."""
     from dataclasses import replace
 
@@ -171,7 +170,7 @@ def shared_desk(
 
     home = tmp_path_factory.mktemp("desk") / "home"
     clock, bells = Clock(), ListeningQueue()
-    settings = furnish(home, database=_migrated_database, models=_models_folder)
+    settings = furnish(home, database=_migrated_database)
     studio = replace(open_studio(settings, queue=bells), clock=clock)
     with open_desk(studio, clock=clock, bells=bells) as opened:
         yield opened
@@ -215,8 +214,9 @@ def noise_info() -> ModelInfo:
 
 
 @pytest.fixture
-def serving(settings: Settings) -> Iterator[Serving]:
+def serving(settings: Settings, _models_folder: Path) -> Iterator[Serving]:
     """API and worker over one studio, with the wall clock."""
+    shutil.copytree(_models_folder, settings.models_folder)
     with open_serving(settings) as opened:
         yield opened
 
