@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from text2song.db.engine import WRITES_OPTION
 from text2song.db.faults import faults_explained
@@ -54,7 +54,7 @@ def upgrade(engine: Engine, *, backups: Path, now: dt.datetime) -> Upgrade:
         before = current(connection)
         if before == newest:  # another process was faster
             return Upgrade(before, newest, None)
-        backup = _back_up(connection, backups, before, now) if before is not None else None
+        backup = _back_up(connection, backups, now=now)
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -135,21 +135,24 @@ def _config() -> Config:
     return config
 
 
-def _back_up(connection: Connection, backups: Path, revision: str, now: dt.datetime) -> Path | None:
+def _back_up(connection: Connection, backups: Path, *, now: dt.datetime) -> Path | None:
+    """Copy a SQLite file that holds anything; a copy under its final name is a whole copy."""
     database = connection.engine.url.database
-    if connection.dialect.name != "sqlite" or not database:
+    if connection.dialect.name != "sqlite" or not database or not inspect(connection).get_table_names():
         return None
-    target = backups / f"{Path(database).stem}-{revision}-{now:%Y%m%dT%H%M%S}.db"
-    unfinished = target.with_suffix(".part")  # a copy under its final name is a whole copy
+    target = backups / f"{Path(database).stem}-{current(connection) or 'foreign'}-{now:%Y%m%dT%H%M%S}.db"
+    unfinished = target.with_suffix(".part")
     try:
         backups.mkdir(parents=True, exist_ok=True)
-        unfinished.unlink(missing_ok=True)
+        # A second connection reads the state before this unit, which has only taken the lock so far.
+        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(unfinished)) as copy:
+            source.backup(copy)
+        unfinished.replace(target)
     except OSError as error:
         raise StorageFailed(
             f"the copy of the database cannot be made in {backups} ({error.strerror}): nothing was changed."
         ) from error
-    # A second connection reads the state before this unit, which has only taken the lock so far.
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(unfinished)) as copy:
-        source.backup(copy)
-    unfinished.replace(target)
+    finally:
+        if backups.is_dir():
+            unfinished.unlink(missing_ok=True)
     return target
