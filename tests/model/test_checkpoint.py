@@ -224,7 +224,7 @@ def test_a_sentence_is_encoded_once(noise: MusicGen, monkeypatch: pytest.MonkeyP
 
 
 def test_what_the_server_needs_of_the_model_layer_imports_no_torch() -> None:
-    modules = "protocol weights manifest configuration verdict"
+    modules = "protocol library weights manifest configuration verdict hub download conversion"
     program = "import sys; " + "; ".join(f"import text2song.model.{m}" for m in modules.split())
     program += "; sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'fastapi', 'pydantic')))"
     subprocess.run([sys.executable, "-c", program], check=True)
