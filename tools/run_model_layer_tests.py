@@ -24,7 +24,8 @@ def main() -> int:
         print(f"{sys.prefix} holds {', '.join(present)}: tests here would prove nothing of the model layer.")
         return 1
     folders = [str(path) for floor in FLOORS if (path := ROOT / "tests" / floor).exists()]
-    return pytest.main(["--quiet", "-p", "no:cacheprovider", *folders])
+    # What is slow proves nothing of the environment; it runs once, among all tests.
+    return pytest.main(["--quiet", "-p", "no:cacheprovider", "-m", "not proof and not slow", *folders])
 
 
 if __name__ == "__main__":
