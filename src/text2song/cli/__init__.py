@@ -1,0 +1,1 @@
+"""The command line: the third edge beside API and worker. Imports little, so that help is there at once."""

@@ -1,0 +1,59 @@
+"""The command tree, and how a run of it ends."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+from typer.main import get_command
+
+from text2song import __version__
+from text2song.cli import db, model
+from text2song.cli.answer import Answer
+from text2song.cli.doctor import doctor
+from text2song.cli.exits import MEANINGS, ExitCode
+from text2song.cli.generate import generate
+from text2song.cli.serve import serve
+from text2song.cli.worker import worker
+from text2song.errors import InvalidInput
+
+EPILOG: Final = (
+    "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + "."
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def text2song(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is, and end.")] = False,
+) -> None:
+    """Text2Song Studio: music from words, on your own machine."""
+    if version:
+        typer.echo(f"text2song {__version__}")
+        raise typer.Exit
+
+
+for command in (serve, generate, worker, doctor):
+    app.command()(command)
+app.add_typer(model.app, name="model")
+app.add_typer(db.app, name="db")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; answers its exit code."""
+    is_json = "--json" in arguments
+    try:
+        code = get_command(app).main(list(arguments), prog_name="text2song", standalone_mode=not is_json)
+    except typer.TyperException as error:  # Typer leaves it to us only where it must not print it itself
+        message = f"{error.format_message()} `text2song --help` lists what there is."
+        Answer(is_json=True).fail(code=InvalidInput.code, message=message)
+        return ExitCode.INVALID
+    return code if isinstance(code, int) else ExitCode.OK

@@ -1,0 +1,78 @@
+"""The socket that `serve` listens on: this machine's own addresses alone, and nobody else's port.
+
+The port is taken before anything else is done, so that a second `make studio` says so at once
+instead of after loading a model.
+"""
+
+import errno
+import ipaddress
+import socket
+from typing import Final
+
+from text2song.errors import InvalidInput, PortInUse, StorageFailed
+
+BACKLOG: Final = 2048
+"""Connections that wait while the server is still starting."""
+LAST_PORT: Final = 65535
+
+
+def open_listener(host: str, *, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any that is free.
+
+    Raises:
+        InvalidInput: `host` has no address, is not on this machine, or the port needs more rights.
+        PortInUse: another program has the port.
+    """
+    family, address = _loopback(host, port=port)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise _refusal(error, host=host, port=port) from error
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """What a browser opens."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _loopback(host: str, *, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    try:
+        found = socket.getaddrinfo(host or "*", port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise InvalidInput(
+            f"--host {host!r} has no address: leave it out to serve on 127.0.0.1.", field="host"
+        ) from error
+    addresses = [str(where[0]) for *_, where in found]
+    if not all(ipaddress.ip_address(a.partition("%")[0]).is_loopback for a in addresses):
+        raise InvalidInput(
+            f"--host {host} can be reached from other machines, and the studio has no users yet: "
+            "anybody there could use it. Serve on 127.0.0.1, and reach it from elsewhere by "
+            f"`ssh -L {port or 8000}:127.0.0.1:{port or 8000} THIS-MACHINE`.",
+            field="host",
+        )
+    return found[0][0], (addresses[0], port)
+
+
+def _refusal(error: OSError, *, host: str, port: int) -> Exception:
+    if error.errno == errno.EADDRINUSE:
+        other = port + 1 if port < LAST_PORT else port - 1
+        return PortInUse(
+            f"port {port} on {host} is taken, perhaps by a studio that is running already. Choose another: "
+            f"`PORT={other} make studio`, or `text2song serve --port {other}`.",
+            field="port",
+        )
+    if error.errno == errno.EACCES:
+        return InvalidInput(
+            f"port {port} needs an administrator's rights: take one above 1023.", field="port"
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return InvalidInput(
+            f"this machine has no address {host}: leave out --host to serve on 127.0.0.1.", field="host"
+        )
+    return StorageFailed(f"cannot listen on {host} port {port} ({error.strerror}): try another port.")

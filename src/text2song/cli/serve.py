@@ -1,0 +1,25 @@
+"""`text2song serve`."""
+
+from typing import Annotated
+
+import typer
+
+from text2song.cli.answer import JsonFlag, answering
+from text2song.cli.listener import LAST_PORT
+
+HostOption = Annotated[str, typer.Option(help="This machine's own address to serve on.", metavar="ADDRESS")]
+PortOption = Annotated[
+    int, typer.Option(help="Port to serve on; 0 takes any that is free.", min=0, max=LAST_PORT)
+]
+
+
+def serve(*, host: HostOption = "127.0.0.1", port: PortOption = 8000, json: JsonFlag = False) -> None:
+    """Serve the studio on this machine: the API, the page and a worker with the model.
+
+    Ends with one line that says where to click, and runs until Ctrl-C. What is unfinished then is
+    taken up again by the next start.
+    """
+    with answering(is_json=json) as answer:
+        from text2song.cli import serving  # noqa: PLC0415  # help must not wait for the server's packages
+
+        serving.serve(answer, host=host, port=port)
