@@ -117,7 +117,9 @@ def _outlook(reader: Reader, jobs: Sequence[GenerationJob]) -> _Outlook:
     where_they_stand: dict[uuid.UUID, Place] = {}
     for name in waiting:
         queued = [job.id for job in jobs if job.model == name and job.status == JobStatus.QUEUED]
-        where_they_stand |= places(reader.session, GenerationJob, queued, where=GenerationJob.model == name)
+        where_they_stand |= places(
+            reader.session, GenerationJob, queued, where=GenerationJob.model == name, now=reader.clock()
+        )
     return _Outlook(
         places=where_they_stand,
         speeds={name: speed for name, speed in speeds.items() if speed > 0},

@@ -9,9 +9,9 @@ queued ──claim──> running ──finish──> succeeded
 import datetime as dt
 import uuid
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, FromClause, Index, String, Text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from text2song.db.base import Identified
@@ -34,6 +34,7 @@ class JobColumns(Identified):
     """A mixin for a table of jobs."""
 
     __tablename__: str
+    __table__: ClassVar[FromClause]
 
     status: Mapped[str] = mapped_column(String(16), default=JobStatus.QUEUED)
     priority: Mapped[int] = mapped_column(default=0)
@@ -48,8 +49,11 @@ class JobColumns(Identified):
     sequence: Mapped[int] = mapped_column(default=1)
     """Grows at every visible change; an answer with a smaller one is older."""
     progress: Mapped[float] = mapped_column(default=0.0)
+    """A fraction. Within one attempt it only grows; while the job waits for another attempt it stands
+    still, and the new attempt begins at what was kept, which is less if takes were lost half-made."""
     stage: Mapped[str] = mapped_column(String(32), default="waiting")
     error_code: Mapped[str | None] = mapped_column(String(64))
+    """Of the last attempt that ended in an error; none once the job succeeded."""
     error_message: Mapped[str | None] = mapped_column(Text)
 
     attempts: Mapped[int] = mapped_column(default=0)

@@ -79,8 +79,9 @@ class Leases:
             is_ours = self._beat(claim, news)
         except Exception as error:  # noqa: BLE001  # a database that is down now may be up at the next beat
             log.warning("beat failed", job_id=str(claim.job_id), error=str(error))
-            # Past its lease the job may be another's: stop before both work on it.
-            is_ours = began - self._renewed.get(claim, began) < self._lease_seconds
+            # Past its lease the job may be another's: stop before both work on it. The time that the
+            # failing beat itself took counts.
+            is_ours = time.monotonic() - self._renewed.get(claim, began) < self._lease_seconds
         else:
             if claim in self._renewed:
                 self._renewed[claim] = began

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, CursorResult, func, or_, select, true, update
+from sqlalchemy import ColumnElement, CursorResult, func, select, true, update
 from sqlalchemy.orm import Session
 
 from text2song.errors import ClaimLost, StudioError, WorkerLost
 from text2song.jobs.columns import JobColumns, JobStatus
-from text2song.jobs.order import waiting_line
+from text2song.jobs.order import is_ready, next_job
 
 MAX_FAILURES: Final = 3
 """Attempts that may end in an error before the job does."""
@@ -63,10 +63,9 @@ def claim(
     A job that needs more rows than `room` is left to wait, and nothing behind it is taken
     instead: a long job is not starved by short ones. `room=None` takes any.
     """
-    is_ready = or_(table.not_before.is_(None), table.not_before <= now)
-    line = waiting_line(table, where=(true() if where is None else where) & is_ready)
+    best = next_job(table, where=true() if where is None else where, now=now)
     while True:
-        head = session.execute(select(line.c.id, line.c.rows).where(line.c.place == 1)).first()
+        head = session.execute(best).first()
         if head is None or (room is not None and head.rows > room):
             return None
         token = uuid.uuid4()
@@ -116,8 +115,18 @@ def hold(session: Session, table: JobTable, claim: Claim) -> None:
 
 
 def finish(session: Session, table: JobTable, claim: Claim, *, now: dt.datetime) -> None:
-    """The work is done."""
-    values = {"status": JobStatus.SUCCEEDED, "stage": "done", "progress": 1.0}
+    """The work is done, and errors of earlier attempts are forgotten.
+
+    Raises:
+        ClaimLost: when the job is no longer the worker's to finish.
+    """
+    values = {
+        "status": JobStatus.SUCCEEDED,
+        "stage": "done",
+        "progress": 1.0,
+        "error_code": None,
+        "error_message": None,
+    }
     _end(session, table, claim, now=now, values=values)
 
 
@@ -141,13 +150,15 @@ def fail(session: Session, table: JobTable, claim: Claim, *, error: StudioError,
         return True
     wait = dt.timedelta(seconds=BACKOFF_SECONDS[failures])
     values = {**_waiting(table), **said, "not_before": now + wait}
-    _set(session, table, _held(table, claim), values)
+    if not _set(session, table, _held(table, claim), values):
+        raise ClaimLost("the job was cancelled or given to another worker.")
     return False
 
 
 def release(session: Session, table: JobTable, claim: Claim) -> None:
-    """Hand the job back untouched, at the head of its turn: the worker is stopping."""
-    _set(session, table, _held(table, claim), {**_waiting(table), "attempts": table.attempts - 1})
+    """Hand the job back as if it had not been claimed: the worker is stopping; its user was not served."""
+    values = {**_waiting(table), "attempts": table.attempts - 1, "claimed_at": None}
+    _set(session, table, _held(table, claim), values)
 
 
 def cancel(session: Session, table: JobTable, job_id: uuid.UUID, *, now: dt.datetime) -> bool:
@@ -182,14 +193,14 @@ def sweep(session: Session, table: JobTable, *, now: dt.datetime) -> Swept:
         "stage": "failed",
         "error_code": error.code,
         "error_message": error.message,
+        "lost_leases": table.lost_leases + 1,
         **_ending(table, now=now),
     }
     given_up = _count(session, table, is_abandoned & too_often, failed)
     again = {**_waiting(table), "lost_leases": table.lost_leases + 1}
     requeued = _count(session, table, is_abandoned, again)
-    is_ready = or_(table.not_before.is_(None), table.not_before <= now)
-    ready = session.scalar(select(table.id).where(table.status == JobStatus.QUEUED, is_ready).limit(1))
-    return Swept(requeued, given_up, is_work_waiting=ready is not None)
+    waiting = select(table.id).where(table.status == JobStatus.QUEUED, is_ready(table, now=now)).limit(1)
+    return Swept(requeued, given_up, is_work_waiting=session.scalar(waiting) is not None)
 
 
 def _held(table: JobTable, claim: Claim) -> ColumnElement[bool]:

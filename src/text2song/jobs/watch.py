@@ -8,11 +8,17 @@ import asyncio
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+import structlog
 from anyio import to_thread
+
+log = structlog.get_logger(__name__)
 
 ReadSequences = Callable[[Collection[uuid.UUID]], Mapping[uuid.UUID, tuple[int, bool]]]
 """For each job that exists: its sequence, and whether it is final."""
+IDS_AT_ONCE: Final = 10_000
+"""SQLite takes 32,766 parameters in one statement."""
 
 
 @dataclass(eq=False)
@@ -51,17 +57,22 @@ class Watcher:
     async def _tick(self) -> None:
         try:
             while self._waiters:
-                waiters = list(self._waiters)
-                asked = {job_id for waiter in waiters for job_id in waiter.since}
-                known = await to_thread.run_sync(self._read, asked)
-                for waiter in waiters:
-                    if any(_is_news(known.get(job_id), seen) for job_id, seen in waiter.since.items()):
-                        waiter.changed.set()
+                await self._look(list(self._waiters))
                 await asyncio.sleep(self._tick_seconds)
+        except Exception as error:  # noqa: BLE001  # whoever waits reads for himself and meets the error
+            log.warning("cannot look for news of jobs", error=str(error))
         finally:
             self._ticking = None
-            # A read that failed ends the wait: whoever waited reads for himself and meets the error.
             for waiter in self._waiters:
+                waiter.changed.set()
+
+    async def _look(self, waiters: Collection[_Waiter]) -> None:
+        asked = sorted({job_id for waiter in waiters for job_id in waiter.since})
+        known: dict[uuid.UUID, tuple[int, bool]] = {}
+        for start in range(0, len(asked), IDS_AT_ONCE):
+            known |= await to_thread.run_sync(self._read, asked[start : start + IDS_AT_ONCE])
+        for waiter in waiters:
+            if any(_is_news(known.get(job_id), seen) for job_id, seen in waiter.since.items()):
                 waiter.changed.set()
 
 
