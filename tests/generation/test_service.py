@@ -1,0 +1,99 @@
+import pytest
+
+from tests.generation.conftest import Bench
+from tests.studios import Desk
+from text2song.generation.tables import GenerationJob
+from text2song.jobs import lifecycle
+
+
+def test_a_waiting_job_is_cancelled(desk: Desk) -> None:
+    job = desk.submit(num_samples=2)
+    desk.clock.advance(5)
+    answer = desk.client.delete(f"/generate/{job['id']}")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["changed"], told["message"]) == (True, "The job is cancelled.")
+    cancelled = told["job"]
+    assert cancelled == desk.client.get(f"/generate/{job['id']}").json()
+    assert (cancelled["status"], cancelled["stage"], cancelled["position"]) == (
+        "cancelled",
+        "cancelled",
+        None,
+    )
+    assert {take["status"] for take in cancelled["takes"]} == {"cancelled"}
+    assert cancelled["sequence"] > job["sequence"]
+    assert cancelled["finished_at"] == "2026-01-01T12:00:05Z"
+
+
+def test_a_running_job_is_taken_from_its_worker(desk: Desk) -> None:
+    job = desk.submit()
+    with desk.studio.work() as work:
+        now = work.clock()
+        claim = lifecycle.claim(work.session, GenerationJob, worker="w", now=now, lease_seconds=60)
+    assert claim is not None
+    assert desk.client.delete(f"/generate/{job['id']}").json()["changed"]
+    with desk.studio.work() as work:
+        now = work.clock()
+        assert not lifecycle.beat(work.session, GenerationJob, claim, now=now, lease_seconds=60, report=None)
+
+
+def test_what_is_over_stays_as_it_is_and_the_answer_says_so(bench: Bench) -> None:
+    desk = bench.desk
+    made, dropped = desk.submit(), desk.submit()
+    desk.client.delete(f"/generate/{dropped['id']}")
+    bench.work()
+    for job, status in ((made, "succeeded"), (dropped, "cancelled")):
+        before = desk.client.get(f"/generate/{job['id']}").json()
+        answer = desk.client.delete(f"/generate/{job['id']}")
+        assert answer.status_code == 200
+        assert answer.json()["changed"] is False
+        assert answer.json()["message"] == f"Nothing changed: the job is over already ({status})."
+        assert answer.json()["job"] == before
+        assert before["status"] == status
+
+
+def test_the_takes_of_a_cancelled_job_are_made_by_a_retry_with_their_seeds(bench: Bench) -> None:
+    desk = bench.desk
+    job = desk.submit(num_samples=2, generation_params={"seed": 7, "duration": 1}, priority=4)
+    desk.client.delete(f"/generate/{job['id']}")
+    bench.work()
+    assert bench.batches == []
+    again = desk.client.post(f"/generate/{job['id']}/retry").json()
+    for same in ("prompt_id", "sentence", "model", "priority", "sides", "generation_params"):
+        assert again[same] == job[same]
+    assert [take["seed"] for take in again["takes"]] == [7, 8]
+    bench.work()
+    assert desk.client.get(f"/generate/{again['id']}").json()["status"] == "succeeded"
+    assert desk.client.get(f"/generate/{job['id']}").json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("status", ["queued", "succeeded"])
+def test_only_what_failed_or_was_cancelled_is_retried(bench: Bench, status: str) -> None:
+    job = bench.desk.submit()
+    if status == "succeeded":
+        bench.work()
+    answer = bench.desk.client.post(f"/generate/{job['id']}/retry")
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert status in answer.json()["detail"]
+
+
+def test_the_prompt_of_a_waiting_job_takes_the_job_with_it(bench: Bench) -> None:
+    desk = bench.desk
+    gone, stays = desk.submit(), desk.submit()
+    assert desk.client.delete(f"/prompts/{gone['prompt_id']}").status_code == 204
+    assert desk.client.get(f"/generate/{gone['id']}").status_code == 404
+    bench.work()
+    assert [job["id"] for job in desk.client.get("/generate").json()["items"]] == [stays["id"]]
+
+
+def test_a_prompt_with_takes_stays_and_says_why(bench: Bench) -> None:
+    desk = bench.desk
+    job = desk.submit()
+    bench.work()
+    answer = desk.client.delete(f"/prompts/{job['prompt_id']}")
+    assert (answer.status_code, answer.json()["code"]) == (409, "in_use")
+    assert "Delete those takes first" in answer.json()["detail"]
+    assert desk.client.get(f"/generate/{job['id']}").json()["status"] == "succeeded"
+    sample = desk.client.get(f"/generate/{job['id']}").json()["samples"][0]
+    assert desk.client.delete(f"/audio/{sample['id']}").status_code == 204
+    assert desk.client.delete(f"/prompts/{job['prompt_id']}").status_code == 204
