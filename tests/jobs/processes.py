@@ -1,0 +1,103 @@
+"""What tests run in processes of their own: workers that count, and one that is frozen at its work."""
+
+import datetime as dt
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier, Event
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, true
+
+from text2song.blobs.memory import MemoryBlobs
+from text2song.db.engine import open_engine
+from text2song.errors import ClaimLost
+from text2song.generation.tables import KIND, GenerationJob
+from text2song.jobs import lifecycle
+from text2song.jobs.leases import Leases
+from text2song.jobs.lifecycle import Claim
+from text2song.jobs.queue import SilentQueue
+from text2song.jobs.runner import Pace, Runner
+from text2song.settings import load_settings
+from text2song.studio import Studio
+
+
+class Counting:
+    """A handler that notes each job and is done with it at once."""
+
+    table = GenerationJob
+    capacity = 1
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.done: list[str] = []
+
+    def accepts(self) -> ColumnElement[bool]:
+        return true()
+
+    def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
+        del is_stopping
+        for claim in claims:
+            with self.studio.work() as work:
+                lifecycle.finish(work.session, self.table, claim, now=work.clock())
+            leases.drop(claim)
+            self.done.append(str(claim.job_id))
+
+
+def studio_in(home: Path) -> Studio:
+    """The studio whose database is in `home`, with the wall clock."""
+    return Studio(
+        open_engine(f"sqlite:///{home / 'studio.db'}"), MemoryBlobs(), SilentQueue(), load_settings({})
+    )
+
+
+def work_at_every_bell(home: Path, bells: int, everybody_is_here: Barrier, done: "Queue[list[str]]") -> None:
+    """Look for work `bells` times, as a worker that hears each bell; put the ids of what was done."""
+    studio = studio_in(home)
+    handler = Counting(studio)
+    runner = Runner(studio.work, SilentQueue(), {KIND: handler}, worker=str(os.getpid()), pace=Pace())
+    everybody_is_here.wait(60)
+    for _ in range(bells):
+        runner.run(KIND)
+    done.put(handler.done)
+
+
+class Freezing(Counting):
+    """A handler that stops its own process in the middle, and writes when it is woken."""
+
+    def __init__(self, studio: Studio, woken: "Queue[str]") -> None:
+        super().__init__(studio)
+        self._woken = woken
+
+    def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
+        self._woken.put("working")
+        time.sleep(0.3)  # a few beats, and time for the word to leave this process
+        os.kill(os.getpid(), signal.SIGSTOP)
+        try:
+            super().run(claims, leases, is_stopping=is_stopping)
+        except ClaimLost as error:
+            self._woken.put(error.code)
+            raise
+        self._woken.put("wrote")
+
+
+def freeze_at_work(home: Path, pace: Pace, woken: "Queue[str]", may_end: Event) -> None:
+    """Claim what there is, freeze, and go on once the process is woken."""
+    studio = studio_in(home)
+    runner = Runner(studio.work, SilentQueue(), {KIND: Freezing(studio, woken)}, worker="frozen", pace=pace)
+    runner.run(KIND)
+    woken.put("ended")
+    may_end.wait(30)
+
+
+def seconds_until(claim: Callable[[], object], *, limit_seconds: float) -> float:
+    """How long it takes until `claim` answers something true."""
+    began = dt.datetime.now(dt.UTC)
+    while not claim():
+        waited = (dt.datetime.now(dt.UTC) - began).total_seconds()
+        if waited > limit_seconds:
+            raise TimeoutError(f"nothing after {waited:.1f} s")
+        time.sleep(0.02)
+    return (dt.datetime.now(dt.UTC) - began).total_seconds()

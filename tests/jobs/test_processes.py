@@ -1,0 +1,110 @@
+"""Real processes: many that want the same jobs, and one that is frozen past its lease."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.figures import RecordFigure
+from tests.jobs.processes import Counting, freeze_at_work, seconds_until, work_at_every_bell
+from tests.rows import add_prompt, job_of
+from text2song.generation.tables import KIND, GenerationJob
+from text2song.jobs.columns import JobStatus
+from text2song.jobs.queue import SilentQueue
+from text2song.jobs.runner import Pace, Runner
+from text2song.settings import Settings
+from text2song.studio import Studio, open_studio
+
+WORKERS, JOBS = 8, 200
+
+
+def submit(studio: Studio, *, count: int) -> list[str]:
+    with studio.work() as work:
+        prompt_id = add_prompt(work.session)
+        jobs = [job_of(prompt_id, turn_key=f"user {n % 5}", priority=n % 3) for n in range(count)]
+        work.session.add_all(jobs)
+        work.session.flush()
+        return [str(job.id) for job in jobs]
+
+
+@pytest.mark.slow
+def test_eight_workers_that_hear_every_bell_do_each_job_once(
+    settings: Settings, record_figure: RecordFigure
+) -> None:
+    studio = open_studio(settings, queue=SilentQueue())
+    ids = submit(studio, count=JOBS)
+    spawn = multiprocessing.get_context("spawn")
+    everybody_is_here, done = spawn.Barrier(WORKERS + 1), spawn.Queue()
+    processes = [
+        spawn.Process(target=work_at_every_bell, args=(settings.home, JOBS, everybody_is_here, done))
+        for _ in range(WORKERS)
+    ]
+    for process in processes:
+        process.start()
+    everybody_is_here.wait(60)
+    began = time.monotonic()
+    by_worker = [done.get(timeout=60) for _ in processes]
+    seconds = time.monotonic() - began
+    for process in processes:
+        process.join(30)
+
+    assert [process.exitcode for process in processes] == [0] * WORKERS
+    assert Counter(job_id for made in by_worker for job_id in made) == Counter(ids)
+    with studio.read() as reader:
+        rows = reader.session.execute(
+            select(GenerationJob.status, GenerationJob.attempts, func.count()).group_by(
+                GenerationJob.status, GenerationJob.attempts
+            )
+        )
+        assert [tuple(row) for row in rows] == [(JobStatus.SUCCEEDED, 1, JOBS)]
+    studio.engine.dispose()
+    record_figure("jobs that eight processes claimed and ended", JOBS / seconds, "jobs/s")
+    record_figure("workers that got any", sum(bool(made) for made in by_worker), "of 8")
+
+
+def test_a_worker_frozen_past_its_lease_writes_nothing_when_it_wakes(
+    settings: Settings, record_figure: RecordFigure
+) -> None:
+    studio = open_studio(settings, queue=SilentQueue())
+    submit(studio, count=1)
+    pace = Pace(lease_seconds=1.0, beat_seconds=0.1)
+    spawn = multiprocessing.get_context("spawn")
+    woken, may_end = spawn.Queue(), spawn.Event()
+    frozen = spawn.Process(target=freeze_at_work, args=(settings.home, pace, woken, may_end))
+    frozen.start()
+    try:
+        assert woken.get(timeout=60) == "working"
+        assert frozen.pid is not None
+        handler = Counting(studio)
+        runner = Runner(studio.work, SilentQueue(), {KIND: handler}, worker="second", pace=pace)
+
+        def claimed_by_another() -> bool:
+            runner.sweep()
+            runner.run(KIND)
+            return bool(handler.done)
+
+        waited_seconds = seconds_until(claimed_by_another, limit_seconds=30)
+        before = _row(studio)
+        assert (before.status, before.claimed_by, before.lost_leases) == ("succeeded", "second", 1)
+        os.kill(frozen.pid, signal.SIGCONT)
+        assert woken.get(timeout=30) == "claim_lost"
+        assert woken.get(timeout=30) == "ended"
+        after = _row(studio)
+        assert (after.status, after.claimed_by, after.sequence) == ("succeeded", "second", before.sequence)
+        may_end.set()
+        frozen.join(30)
+        assert frozen.exitcode == 0
+    finally:
+        if frozen.is_alive():
+            frozen.kill()
+    studio.engine.dispose()
+    record_figure("from the freeze to the next worker's end, with a lease of 1 s", waited_seconds, "s")
+
+
+def _row(studio: Studio) -> GenerationJob:
+    with studio.read() as reader:
+        return reader.session.scalars(select(GenerationJob)).one()
