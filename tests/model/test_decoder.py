@@ -104,6 +104,7 @@ def test_plain_logits_are_those_of_transformers_bit_for_bit(
     assert (logits - expected).abs().max() == 0.0
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_packed_logits_are_those_of_transformers_within_a_hundred_thousandth(
     oracle: MusicgenForConditionalGeneration, ours: Ours
 ) -> None:

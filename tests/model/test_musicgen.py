@@ -1,4 +1,4 @@
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,23 +102,43 @@ def companies() -> list[list[GenerationSpec]]:
 
 
 @pytest.mark.parametrize(
-    "spec", [SPEC, replace(SPEC, sampling=SamplingParams(guidance_scale=1.0))], ids=["guided", "unguided"]
+    "spec",
+    [SPEC, replace(SPEC, sampling=SamplingParams(guidance_scale=1.0))],
+    ids=["guided", "unguided"],
 )
-@pytest.mark.parametrize("threads", [1, 2])
 def test_codes_and_sound_are_the_same_bits_alone_and_in_any_company(
-    noise: MusicGen, spec: GenerationSpec, threads: int
+    noise: MusicGen, spec: GenerationSpec
 ) -> None:
+    (alone,) = takes(noise, [spec])
+    for company in companies():
+        specs = [spec if other == SPEC else other for other in company]
+        take = takes(noise, specs)[specs.index(spec)]
+        assert np.array_equal(take.codes, alone.codes)
+        assert np.array_equal(take.waveform.pcm, alone.waveform.pcm)
+
+
+def test_a_tiny_model_computes_on_one_thread_and_gives_the_others_back(
+    noise: MusicGen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, outside = set(), set()
+    step = noise._decoder.step
+
+    def spy(tokens: torch.Tensor, *, tracks: Sequence[Track]) -> tuple[torch.Tensor, ...]:
+        inside.add(torch.get_num_threads())
+        return step(tokens, tracks=tracks)
+
+    def watch(_: Progress) -> Collection[int]:
+        outside.add(torch.get_num_threads())
+        return ()
+
+    monkeypatch.setattr(noise._decoder, "step", spy)
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(2)
     try:
-        (alone,) = takes(noise, [spec])
-        for company in companies():
-            specs = [spec if other == SPEC else other for other in company]
-            take = takes(noise, specs)[specs.index(spec)]
-            assert np.array_equal(take.codes, alone.codes)
-            assert np.array_equal(take.waveform.pcm, alone.waveform.pcm)
+        list(noise.generate([SPEC], watch=watch))
     finally:
         torch.set_num_threads(before)
+    assert (inside, outside) == ({1}, {2})
 
 
 # --- Progress, dropping, order -----------------------------------------------------------------------
