@@ -177,7 +177,10 @@ class Runner:
             reason = error
             log.warning("work failed", code=error.code, error=error.message)
         else:
-            reason = UnexpectedFailure(f"the worker met an unexpected {type(error).__name__}: {error}")
+            reason = UnexpectedFailure(
+                f"the worker met an unexpected {type(error).__name__} ({error}). Its log tells more; retry "
+                "the job, and report it if it happens again."
+            )
             log.error("work failed unexpectedly", exc_info=error)
         for claim in claims:
             with self._work() as work:

@@ -1,6 +1,7 @@
 """The thread queue: one machine needs no broker."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -41,13 +42,19 @@ class ThreadQueue:
         self._spawn("sweep", partial(self._sweep, chores, sweep_seconds))
 
     def stop(self, runner: Runner, *, timeout_seconds: float = 30.0) -> None:
-        """End the threads; what runs is handed back to the queue."""
+        """End the threads; what runs is handed back to the queue.
+
+        A thread that is not done in time is left to itself: its leases run out, and others take over.
+        """
         runner.stop()
         self._stopping.set()
         for bell in self._bells.values():
             bell.set()
+        until = time.monotonic() + timeout_seconds
         for thread in self._threads:
-            thread.join(timeout_seconds)
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                log.warning("thread did not end in time", thread=thread.name)
 
     def _spawn(self, name: str, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)

@@ -1,0 +1,194 @@
+"""The contract of `JobQueue`, held against every backend by one suite.
+
+A backend brings a queue and a way to have a runner listen to it. What is promised is the same for
+all: a bell wakes, a doubled one is harmless, a lost one costs a sweep, and ringing never fails.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.workshop import PACE, Workshop, finish_all, statuses, submit, wait_until
+from tests.rows import bare_settings
+from text2song.errors import DatabaseBusy
+from text2song.generation.tables import KIND
+from text2song.jobs.leases import Leases
+from text2song.jobs.lifecycle import Claim
+from text2song.jobs.queue import JobQueue, SilentQueue
+from text2song.jobs.runner import Runner
+from text2song.jobs.threads import ThreadQueue
+from text2song.settings import Settings
+from text2song.studio import Studio, open_studio
+
+NEVER_SECONDS = 3600.0
+"""A sweep that does not come while a test runs: what happens was the bell's doing."""
+
+
+class Backend:
+    """A queue, and workers that listen to it until the `with` block ends."""
+
+    def __init__(self, queue: JobQueue, listen: Callable[..., AbstractContextManager[None]]) -> None:
+        self.queue = queue
+        self.listen = listen
+
+
+def thread_backend() -> Backend:
+    queue = ThreadQueue()
+
+    @contextmanager
+    def listen(runner: Runner, *, sweep_seconds: float) -> Iterator[None]:
+        queue.start(runner, sweep_seconds=sweep_seconds)
+        try:
+            yield
+        finally:
+            queue.stop(runner)
+
+    return Backend(queue, listen)
+
+
+BACKENDS: dict[str, Callable[[], Backend]] = {"thread": thread_backend}
+
+
+@dataclass(frozen=True)
+class House:
+    """A studio whose bells are the backend's, and a shop that works there."""
+
+    backend: Backend
+    studio: Studio
+    shop: Workshop
+
+    def working(self, *, sweep_seconds: float = NEVER_SECONDS) -> AbstractContextManager[None]:
+        runner = self.shop.runner(queue=self.backend.queue, pace=PACE)
+        return self.backend.listen(runner, sweep_seconds=sweep_seconds)
+
+    def submit(self, *, count: int = 1, rings: int = 1) -> None:
+        submit(self.studio, *[{}] * count)
+        for _ in range(rings):
+            self.backend.queue.ring(KIND)
+
+    def wait_for(self, *expected: str) -> None:
+        wait_until(lambda: statuses(self.studio) == list(expected))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, _migrated_database: Path) -> Settings:
+    return bare_settings(tmp_path / "home", database=_migrated_database)
+
+
+@pytest.fixture(params=BACKENDS)
+def house(request: pytest.FixtureRequest, settings: Settings) -> Iterator[House]:
+    backend = BACKENDS[request.param]()
+    studio = open_studio(settings, queue=backend.queue)
+    yield House(backend, studio, Workshop(studio))
+    studio.engine.dispose()
+
+
+def test_a_bell_wakes_a_worker(house: House) -> None:
+    with house.working():
+        house.submit()
+        house.wait_for("succeeded")
+        house.submit()  # and again, after it has slept
+        house.wait_for("succeeded", "succeeded")
+
+
+def test_doubled_bells_do_no_job_twice(house: House) -> None:
+    with house.working():
+        for _ in range(10):
+            house.submit(rings=20)
+        house.wait_for(*["succeeded"] * 10)
+        house.backend.queue.ring(KIND)
+    done = [job_id for batch in house.shop.batches for job_id in batch]
+    assert len(done) == len(set(done)) == 10
+
+
+def test_bells_rung_by_many_threads_at_once_are_all_heard(house: House) -> None:
+    with house.working():
+        ringers = [threading.Thread(target=house.submit) for _ in range(8)]
+        for ringer in ringers:
+            ringer.start()
+        for ringer in ringers:
+            ringer.join(20)
+        house.wait_for(*["succeeded"] * 8)
+
+
+def test_a_lost_bell_costs_a_sweep(house: House) -> None:
+    with house.working(sweep_seconds=0.05):
+        house.submit(rings=0)
+        house.wait_for("succeeded")
+
+
+def test_what_was_rung_before_anybody_listened_is_done(house: House) -> None:
+    house.submit(rings=3)
+    with house.working():
+        house.wait_for("succeeded")
+
+
+def test_ringing_never_fails(house: House) -> None:
+    house.backend.queue.ring(KIND)
+    house.backend.queue.ring("a kind that nobody knows")
+    with house.working():
+        house.backend.queue.ring("a kind that nobody knows")
+    house.backend.queue.ring(KIND)  # after the end
+    SilentQueue().ring(KIND)
+
+
+def test_an_error_in_one_round_does_not_end_the_worker(house: House) -> None:
+    failures: list[str] = []
+    whole = house.studio.work
+
+    @contextmanager
+    def work() -> Iterator[object]:
+        if len(failures) < 3:
+            failures.append("one more")
+            raise DatabaseBusy("locked")
+        with whole() as unit:
+            yield unit
+
+    runner = Runner(work, house.backend.queue, {KIND: house.shop}, worker="w", pace=PACE)  # type: ignore[arg-type]  # a unit that fails
+    with house.backend.listen(runner, sweep_seconds=0.05):
+        house.submit()
+        house.wait_for("succeeded")
+    assert len(failures) == 3
+
+
+def test_a_bell_that_rings_while_a_worker_is_busy_is_heard_afterwards(house: House) -> None:
+    may_end = threading.Event()
+
+    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+        may_end.wait(20)
+        finish_all(shop, claims, leases, is_stopping)
+
+    house.shop.act = act
+    with house.working():
+        house.submit()
+        wait_until(lambda: len(house.shop.batches) == 1)
+        house.submit()
+        may_end.set()
+        house.wait_for("succeeded", "succeeded")
+
+
+def test_the_end_of_a_slice_is_the_beginning_of_the_next(house: House) -> None:
+    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+        finish_all(shop, claims, leases, is_stopping)
+        threading.Event().wait(0.06)
+
+    house.shop.act, house.shop.capacity = act, 1
+    runner = house.shop.runner(queue=house.backend.queue, pace=replace(PACE, slice_seconds=0.05))
+    with house.backend.listen(runner, sweep_seconds=NEVER_SECONDS):
+        house.submit(count=5)
+        house.wait_for(*["succeeded"] * 5)
+
+
+def test_stopping_hands_back_what_runs(house: House) -> None:
+    def act(_shop: object, _claims: object, _leases: object, is_stopping: Callable[[], bool]) -> None:
+        wait_until(is_stopping)
+
+    house.shop.act = act
+    with house.working():
+        house.submit(count=3)
+        wait_until(lambda: bool(house.shop.batches))
+    assert statuses(house.studio) == ["queued"] * 3

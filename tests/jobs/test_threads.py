@@ -1,0 +1,65 @@
+"""What is the thread queue's own; what it shares with other queues is in tests/contracts."""
+
+import threading
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.jobs.workshop import Workshop, names_of_threads, submit, wait_until
+from text2song.errors import InvalidSetting
+from text2song.generation.tables import KIND
+from text2song.jobs.open import open_queue
+from text2song.jobs.threads import ThreadQueue
+from text2song.studio import Studio
+
+
+def test_the_url_chooses_it() -> None:
+    assert isinstance(open_queue("thread://"), ThreadQueue)
+    for url in ("", "redis://here", "thread", "amqp://here"):
+        with pytest.raises(InvalidSetting, match="this version knows thread:// alone") as error:
+            open_queue(url)
+        assert error.value.field == "TEXT2SONG_QUEUE_URL"
+
+
+def test_its_threads_have_names_and_end_with_it(studio: Studio) -> None:
+    queue, runner = ThreadQueue(), Workshop(studio).runner()
+    queue.start(runner, sweep_seconds=60)
+    assert {f"{KIND} worker", "sweep"} <= names_of_threads()
+    queue.stop(runner)
+    assert not {f"{KIND} worker", "sweep"} & names_of_threads()
+
+
+def test_its_rounds_come_with_every_sweep_and_one_that_fails_does_not_end_them(studio: Studio) -> None:
+    rounds: list[str] = []
+
+    def fails() -> None:
+        rounds.append("fails")
+        raise ZeroDivisionError("by nothing")
+
+    queue, runner = ThreadQueue(), Workshop(studio).runner()
+    with capture_logs() as lines:
+        queue.start(runner, sweep_seconds=0.01, rounds=(fails, lambda: rounds.append("works")))
+        wait_until(lambda: rounds.count("works") >= 3)
+        queue.stop(runner)
+    assert rounds[:4] == ["fails", "works"] * 2
+    assert ("background work failed", "by nothing") in {(line["event"], line.get("error")) for line in lines}
+
+
+def test_a_worker_that_does_not_end_in_time_is_left_and_told(studio: Studio) -> None:
+    may_end = threading.Event()
+
+    def hang(*_: object) -> None:
+        may_end.wait(20)
+
+    shop = Workshop(studio, hang)
+    submit(studio, {})
+    queue, runner = ThreadQueue(), shop.runner()
+    queue.start(runner, sweep_seconds=60)
+    wait_until(lambda: bool(shop.batches))
+    with capture_logs() as lines:
+        queue.stop(runner, timeout_seconds=0.05)
+    assert [line["thread"] for line in lines if line["event"] == "thread did not end in time"] == [
+        f"{KIND} worker"
+    ]
+    may_end.set()
+    wait_until(lambda: f"{KIND} worker" not in names_of_threads())

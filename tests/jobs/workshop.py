@@ -1,0 +1,92 @@
+"""A handler for tests that does as it is told, and a runner for it over a real studio."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, select, true
+
+from tests.rows import add_prompt, job_of
+from tests.studios import ListeningQueue
+from text2song.generation.tables import KIND, GenerationJob
+from text2song.jobs import lifecycle
+from text2song.jobs.leases import Leases
+from text2song.jobs.lifecycle import Claim
+from text2song.jobs.queue import JobQueue
+from text2song.jobs.runner import Pace, Runner
+from text2song.studio import Studio
+
+PACE = Pace(lease_seconds=15.0, beat_seconds=0.02, slice_seconds=60.0)
+Act = Callable[["Workshop", Sequence[Claim], Leases, Callable[[], bool]], None]
+
+
+def finish_all(
+    shop: "Workshop", claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]
+) -> None:
+    """What a good handler does."""
+    del is_stopping
+    for claim in claims:
+        with shop.studio.work() as work:
+            lifecycle.finish(work.session, GenerationJob, claim, now=work.clock())
+        leases.drop(claim)
+
+
+@dataclass
+class Workshop:
+    """The handler; `batches` says what it was given."""
+
+    studio: Studio
+    act: Act = finish_all
+    capacity: int = 8
+    table: type[GenerationJob] = GenerationJob
+    where: ColumnElement[bool] = field(default_factory=true)
+    batches: list[list[uuid.UUID]] = field(default_factory=list)
+
+    def accepts(self) -> ColumnElement[bool]:
+        return self.where
+
+    def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
+        self.batches.append([claim.job_id for claim in claims])
+        self.act(self, claims, leases, is_stopping)
+
+    def runner(self, *, queue: JobQueue | None = None, pace: Pace = PACE) -> Runner:
+        return Runner(
+            self.studio.work, queue or ListeningQueue(), {KIND: self}, worker="test worker", pace=pace
+        )
+
+
+def submit(studio: Studio, *jobs: dict[str, Any]) -> list[uuid.UUID]:
+    """Jobs with these columns, by age."""
+    with studio.work() as work:
+        prompt_id = add_prompt(work.session)
+        made = [job_of(prompt_id, **columns) for columns in jobs]
+        work.session.add_all(made)
+        work.session.flush()
+        return [job.id for job in made]
+
+
+def jobs_of(studio: Studio) -> list[GenerationJob]:
+    """All jobs, by age."""
+    with studio.read() as reader:
+        return list(reader.session.scalars(select(GenerationJob).order_by(GenerationJob.id)))
+
+
+def statuses(studio: Studio) -> list[str]:
+    """Of all jobs, by age."""
+    return [job.status for job in jobs_of(studio)]
+
+
+def wait_until(is_so: Callable[[], bool], *, limit_seconds: float = 20) -> None:
+    """Until something that happens in another thread is so."""
+    until = time.monotonic() + limit_seconds
+    while not is_so():
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.005)
+
+
+def names_of_threads() -> set[str]:
+    """Of those that live now."""
+    return {thread.name for thread in threading.enumerate()}
