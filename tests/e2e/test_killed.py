@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 
 from tests.figures import RecordFigure
 from tests.servers import Server, finished, served
@@ -78,7 +78,7 @@ def _status(server: Server, job_id: str) -> str:
 def _rows(server: Server, query: str) -> list[tuple[object, ...]]:
     engine = create_engine(f"sqlite:///{server.home / 'studio.db'}")
     with engine.connect() as connection:
-        rows = [tuple(row) for row in connection.execute(text(query))]
+        rows = [tuple(row) for row in connection.exec_driver_sql(query)]
     engine.dispose()
     return rows
 

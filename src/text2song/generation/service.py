@@ -30,8 +30,6 @@ from text2song.prompts.tables import Prompt
 from text2song.studio import Work
 
 DEFAULT_DURATION_SECONDS: Final = 10.0
-DRAWN_SEED_LIMIT: Final = 2**32
-"""Seeds that nobody chose are short enough to read aloud."""
 
 
 def submit(work: Work, body: GenerateIn, *, idempotency_key: str | None = None) -> GenerationJob:
@@ -274,14 +272,14 @@ def _resolved_params(asked: GenerationParams, prompt: Prompt, model: Model) -> d
             "ask for a shorter take.",
             field="generation_params.duration" if asked.duration else "prompt.attributes.duration",
         )
-    seed = secrets.randbelow(DRAWN_SEED_LIMIT) if asked.seed is None else asked.seed
+    seed = secrets.randbelow(SEED_LIMIT + 1) if asked.seed is None else asked.seed
     return {**asked.model_dump(), "seed": seed, "duration": duration}
 
 
 def _retaken(take: GenerationTake) -> _PlannedTake:
     spec = GenerationSpec.from_json(take.spec)
     if take.error_code == ModelOutputRejected.code:
-        spec = replace(spec, seed=secrets.randbelow(DRAWN_SEED_LIMIT))
+        spec = replace(spec, seed=secrets.randbelow(SEED_LIMIT + 1))
     return _PlannedTake(number=take.take, side=take.side, spec=spec, adapter_id=take.adapter_id)
 
 

@@ -43,12 +43,6 @@ def module_shapes(shape: DecoderShape) -> dict[str, tuple[int, int]]:
     return {f"{_LAYERS}.{i}.{name}": size for i in range(shape.layers) for name, size in names.items()}
 
 
-def weights_per_step(shape: DecoderShape) -> int:
-    """Weights that one step reads: those of the linear modules and of the K heads."""
-    modules = sum(rows * columns for rows, columns in module_shapes(shape).values())
-    return modules + shape.codebooks * shape.codebook_size * shape.width
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Norm:
     """A layer norm over H."""

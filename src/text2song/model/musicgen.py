@@ -18,7 +18,7 @@ from text2song.errors import InvalidInput, ModelCorrupt, ModelUnsupported, Studi
 from text2song.model.checkpoint import Checkpoint, open_checkpoint
 from text2song.model.codec import Codec
 from text2song.model.configuration import ModelConfiguration, read_configuration
-from text2song.model.decoder import Decoder, Read, module_shapes, weights_per_step
+from text2song.model.decoder import Decoder, Read, module_shapes
 from text2song.model.delay import offsets_for
 from text2song.model.linear import Backend
 from text2song.model.manifest import MANIFEST_NAME, Manifest
@@ -26,7 +26,6 @@ from text2song.model.memory import memory_guard
 from text2song.model.protocol import GeneratedTake, ModelInfo, Progress, RowResult, Watch
 from text2song.model.row import Row
 from text2song.model.text import TextReader
-from text2song.model.threads import limited_threads, thread_limit
 from text2song.model.verdict import accepted
 from text2song.model.weights import fingerprint
 from text2song.music.spec import GenerationSpec
@@ -39,21 +38,13 @@ class MusicGen:
     """A loaded model; implements `protocol.MusicModel`. One thread at a time may generate."""
 
     def __init__(
-        self,
-        *,
-        info: ModelInfo,
-        reader: TextReader,
-        decoder: Decoder,
-        codec: Codec,
-        capacity: int,
-        threads: int | None,
+        self, *, info: ModelInfo, reader: TextReader, decoder: Decoder, codec: Codec, capacity: int
     ) -> None:
         self._info = info
         self._reader = reader
         self._decoder = decoder
         self._codec = codec
         self._capacity = capacity
-        self._threads = threads
         self._offsets = offsets_for(info.codebooks, channels=info.channels)
 
     @classmethod
@@ -88,7 +79,6 @@ class MusicGen:
                 decoder=Decoder(shape, read=_reader(checkpoint), backend=backend, dtype=_DTYPES[dtype]),
                 codec=Codec(checkpoint, configuration=configuration),
                 capacity=capacity,
-                threads=thread_limit(weights_per_step(shape)),
             )
 
     @property
@@ -158,7 +148,7 @@ class MusicGen:
             )
         frames = info.frames_for(spec.duration_seconds)
         doing = f"compose a take of {spec.duration_seconds:g} seconds"
-        with memory_guard(doing), limited_threads(self._threads):
+        with memory_guard(doing):
             track = self._decoder.open_track(
                 self._reader.encode(spec.sentence).states,
                 steps=frames + max(self._offsets),
@@ -172,7 +162,7 @@ class MusicGen:
         if not rows:
             return []
         ended: list[tuple[int, StudioError | None]] = []
-        with memory_guard(f"compose {len(rows)} takes at once"), limited_threads(self._threads):
+        with memory_guard(f"compose {len(rows)} takes at once"):
             tokens = torch.stack([row.tokens for row in rows.values()])  # [B, K]
             logits = self._decoder.step(tokens, tracks=[row.track for row in rows.values()])
             for (index, row), row_logits in zip(rows.items(), logits, strict=True):
@@ -190,7 +180,7 @@ class MusicGen:
         codes = row.codes
         try:
             doing = f"render {row.spec.duration_seconds:g} seconds of sound"
-            with memory_guard(doing), limited_threads(self._threads):
+            with memory_guard(doing):
                 waveform = accepted(self._codec.decode(codes))
         except StudioError as error:
             return error

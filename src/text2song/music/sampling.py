@@ -6,8 +6,8 @@ from typing import Any, Final, Self
 
 from text2song.numbers import require_number, require_whole
 
-SEED_LIMIT: Final = 2**53 - 1
-"""The largest whole number that every JSON reader keeps exact (a browser reads numbers as doubles)."""
+SEED_LIMIT: Final = 2**32 - 1
+"""torch's CPU generator reads the low 32 bits of a seed: beyond, two seeds would make one take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +59,5 @@ class SamplingParams:
 
 
 def require_seed(value: object) -> int:
-    """`value` as a seed: a whole number from 0 to 2**53 - 1."""
+    """`value` as a seed: a whole number from 0 to 2**32 - 1."""
     return require_whole(value, name="seed", low=0, high=SEED_LIMIT)
