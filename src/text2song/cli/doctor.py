@@ -8,7 +8,7 @@ from text2song.cli.answer import JsonFlag, answering
 from text2song.cli.listener import LAST_PORT
 
 PortOption = Annotated[
-    int, typer.Option(help="The port that the studio is to serve on.", min=1, max=LAST_PORT)
+    int, typer.Option(help="The port that the studio is to serve on.", min=1, max=LAST_PORT, metavar="NUMBER")
 ]
 
 

@@ -9,37 +9,55 @@ import typer
 from text2song.cli.answer import JsonFlag, answering
 
 Words = Annotated[str | None, typer.Argument(help="What the music is like, in words.", metavar="TEXT")]
-Style = Annotated[str | None, typer.Option(help="Style, such as lo-fi.")]
-Tempo = Annotated[float | None, typer.Option(help="Beats a minute, 20 to 300.")]
-Instrument = Annotated[list[str] | None, typer.Option(help="An instrument; give it again for another.")]
-Mood = Annotated[str | None, typer.Option(help="Mood, such as mellow.")]
-Duration = Annotated[float | None, typer.Option(help="Seconds; 10 where left out.")]
+Style = Annotated[str | None, typer.Option(help="Style, such as lo-fi.", metavar="WORDS")]
+Tempo = Annotated[float | None, typer.Option(help="Beats a minute, 20 to 300.", metavar="BPM")]
+Instrument = Annotated[
+    list[str] | None, typer.Option(help="An instrument; give it again for another.", metavar="WORDS")
+]
+Mood = Annotated[str | None, typer.Option(help="Mood, such as mellow.", metavar="WORDS")]
+Duration = Annotated[float | None, typer.Option(help="Seconds; 10 where left out.", metavar="SECONDS")]
 Seed = Annotated[
     int | None,
-    typer.Option(help="Seed of the first take; the next ones count on. Drawn where left out."),
+    typer.Option(
+        help="Seed of the first take; the next ones count on. Drawn where left out.", metavar="NUMBER"
+    ),
 ]
-Takes = Annotated[int | None, typer.Option(help="How many takes to make, 1 to 16; 1 where left out.")]
-Temperature = Annotated[float | None, typer.Option(help="Sampling temperature; 1.0 where left out.")]
+Takes = Annotated[
+    int | None, typer.Option(help="How many takes to make, 1 to 16; 1 where left out.", metavar="NUMBER")
+]
+Temperature = Annotated[
+    float | None, typer.Option(help="Sampling temperature; 1.0 where left out.", metavar="NUMBER")
+]
 TopK = Annotated[
-    int | None, typer.Option(help="Draw from the k likeliest codes; 250 where left out, 0: all.")
+    int | None,
+    typer.Option(help="Draw from the k likeliest codes; 250 where left out, 0: all.", metavar="NUMBER"),
 ]
 TopP = Annotated[
-    float | None, typer.Option(help="Draw from the likeliest codes of this total chance; 1.0 where left out.")
+    float | None,
+    typer.Option(
+        help="Draw from the likeliest codes of this total chance; 1.0 where left out.", metavar="NUMBER"
+    ),
 ]
 Guidance = Annotated[
-    float | None, typer.Option(help="How closely to follow the words; 3.0 where left out, 1: not at all.")
+    float | None,
+    typer.Option(
+        help="How closely to follow the words; 3.0 where left out, 1: not at all.", metavar="NUMBER"
+    ),
 ]
 ModelName = Annotated[
-    str | None, typer.Option(help="The model to use, where another than TEXT2SONG_MODEL is wanted.")
+    str | None,
+    typer.Option(help="The model to use, where another than TEXT2SONG_MODEL is wanted.", metavar="ID"),
 ]
 FromSample = Annotated[
-    str | None, typer.Option(help="Make the take with this id again, and say whether it is identical.")
+    str | None,
+    typer.Option(help="Make the take with this id again, and say whether it is identical.", metavar="ID"),
 ]
 Out = Annotated[
     Path | None,
     typer.Option(
         help="File to write; its ending (.flac, .wav, .mp3, .ogg) says the format. Several takes become "
-        "NAME-1, NAME-2 and so on. Left out: the takes stay in the studio alone."
+        "NAME-1, NAME-2 and so on. Left out: the takes stay in the studio alone.",
+        metavar="FILE",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]

@@ -42,8 +42,10 @@ def url_of(listener: socket.socket) -> str:
 
 
 def _loopback(host: str, *, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    if not host.strip():  # to the system this means every address of the machine
+        raise InvalidInput("--host is empty: leave it out to serve on 127.0.0.1.", field="host")
     try:
-        found = socket.getaddrinfo(host or "*", port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise InvalidInput(
             f"--host {host!r} has no address: leave it out to serve on 127.0.0.1.", field="host"

@@ -31,8 +31,9 @@ def make(wish: Wish, *, answer: Answer, out: Path | None, is_forced: bool, serve
     plan = plan_files(out, takes=body.num_samples, is_forced=is_forced) if out is not None else None
     with _opened(body, wish, answer=answer, server=server) as access:
         job, is_interrupted = _make(access, body, answer=answer)
+        answer.about["job"] = job.model_dump(mode="json")
         kept = [_kept(access, sample, plan) for sample in job.samples]
-        answer.about |= {"job": job.model_dump(mode="json"), "files": [each.as_json() for each in kept]}
+        answer.about["files"] = [each.as_json() for each in kept]
         if is_interrupted:
             raise Interrupted(_farewell(job, kept))
         if job.status != "succeeded":

@@ -16,7 +16,8 @@ Source = Annotated[
     ),
 ]
 Revision = Annotated[
-    str | None, typer.Option(help="A branch, tag or commit of the hub; the newest where left out.")
+    str | None,
+    typer.Option(help="A branch, tag or commit of the hub; the newest where left out.", metavar="NAME"),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Agree to size and licence without being asked.")]
 

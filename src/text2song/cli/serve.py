@@ -9,7 +9,8 @@ from text2song.cli.listener import LAST_PORT
 
 HostOption = Annotated[str, typer.Option(help="This machine's own address to serve on.", metavar="ADDRESS")]
 PortOption = Annotated[
-    int, typer.Option(help="Port to serve on; 0 takes any that is free.", min=0, max=LAST_PORT)
+    int,
+    typer.Option(help="Port to serve on; 0 takes any that is free.", min=0, max=LAST_PORT, metavar="NUMBER"),
 ]
 
 

@@ -3,7 +3,9 @@
 import os
 import socket
 import sys
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
+from uuid import UUID
 
 import uvicorn
 
@@ -15,10 +17,13 @@ from text2song.cli.listener import open_listener, url_of
 from text2song.cli.notices import notice_for, served_model
 from text2song.cli.opening import opened_studio, settings_for, thread_queue
 from text2song.cli.signals import StopSignals
+from text2song.generation import queries as generations
+from text2song.jobs.watch import Watcher
 from text2song.settings import Settings
+from text2song.studio import Studio
 
 SHUTDOWN_SECONDS: Final = 3
-"""How long open requests may take to end; a long poll is cut off then, and asks again elsewhere."""
+"""How long open requests may take to end; what still streams then is cut off, and asks again later."""
 
 
 def serve(answer: Answer, *, host: str, port: int) -> None:
@@ -53,8 +58,9 @@ def _run(
     queue = thread_queue(settings)
     with opened_studio(settings, answer=answer, queue=queue) as studio:
         worker = BackgroundWorker(studio, queue)
-        check = ReadyCheck("worker", worker.require_ready)
-        server = uvicorn.Server(_options(build_api(studio, ready_checks=[check])))
+        app = build_api(studio, ready_checks=[ReadyCheck("worker", worker.require_ready)])
+        server = uvicorn.Server(_options(app))
+        app.state.generation_watcher = _watcher(studio, is_stopping=lambda: server.should_exit)
         url = url_of(listener)
 
         def welcome() -> None:
@@ -69,6 +75,21 @@ def _run(
             server.run(sockets=[listener])
         worker.stop()
     return worker
+
+
+def _watcher(studio: Studio, *, is_stopping: Callable[[], bool]) -> Watcher:
+    """The API's own watcher, but one that lets go of everybody who waits when the server stops.
+
+    Otherwise every open page would hold the stop up until its long poll is cut off.
+    """
+
+    def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, bool]]:
+        if is_stopping():
+            return {}  # a job that is not there ends the wait for it
+        with studio.read() as reader:
+            return generations.sequences(reader, job_ids)
+
+    return Watcher(sequences)
 
 
 def _options(app: object) -> uvicorn.Config:
