@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.adapters.shelf import add_adapter
+from tests.benches import Bench
 from tests.db.disks import small_disk
-from tests.generation.conftest import Bench
 from tests.studios import Desk
 from text2song.audio.tables import AudioSample
 from text2song.blobs.local import LocalBlobs
@@ -23,17 +23,6 @@ from text2song.model.codec import Codec
 from text2song.model.protocol import RowResult
 from text2song.models import service as models
 from text2song.sound.waveform import Waveform
-
-
-def job_of(bench: Bench, job: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = bench.desk.client.get(f"/generate/{job['id']}").json()
-    return found
-
-
-def sample_of(bench: Bench, job: dict[str, Any], *, take: int = 0) -> dict[str, Any]:
-    audio_id = job_of(bench, job)["takes"][take]["audio_id"]
-    found: dict[str, Any] = bench.desk.client.get(f"/audio/{audio_id}").json()
-    return found
 
 
 def samples_kept(bench: Bench) -> int:
@@ -64,7 +53,7 @@ def first_take_is_silent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_job_is_made(bench: Bench) -> None:
     job = bench.desk.submit(num_samples=3, generation_params={"seed": 7, "duration": 1})
     bench.work()
-    done = job_of(bench, job)
+    done = bench.job(job)
     assert (done["status"], done["stage"], done["progress"], done["error"]) == (
         "succeeded",
         "done",
@@ -85,7 +74,7 @@ def test_a_job_is_made(bench: Bench) -> None:
 def test_a_take_that_fails_leaves_its_siblings_saved(bench: Bench) -> None:
     job = bench.desk.submit(num_samples=3, generation_params={"seed": 7, "duration": 1})
     bench.work()
-    done = job_of(bench, job)
+    done = bench.job(job)
     assert (done["status"], done["error"]["code"]) == ("failed", "takes_failed")
     assert done["error"]["message"].startswith("1 of 3 takes failed: The model produced silence.")
     assert [take["status"] for take in done["takes"]] == ["failed", "succeeded", "succeeded"]
@@ -109,9 +98,9 @@ def test_a_retry_makes_the_unmade_takes_with_another_seed_where_the_output_was_a
     assert [take["take"] for take in again["takes"]] == [0]
     assert again["takes"][0]["seed"] != 7
     bench.work()
-    assert job_of(bench, again)["status"] == "succeeded"
+    assert bench.job(again)["status"] == "succeeded"
     assert samples_kept(bench) == 3
-    assert job_of(bench, job)["status"] == "failed"  # the record stays
+    assert bench.job(job)["status"] == "failed"  # the record stays
 
 
 def test_a_side_whose_adapter_the_model_refuses_leaves_the_other_side_saved(bench: Bench) -> None:
@@ -120,7 +109,7 @@ def test_a_side_whose_adapter_the_model_refuses_leaves_the_other_side_saved(benc
     sides = [[], [{"adapter": "warm@1.2.0"}]]
     job = bench.desk.submit(num_samples=2, sides=sides, generation_params=params)
     bench.work()
-    done = job_of(bench, job)
+    done = bench.job(job)
     assert [take["status"] for take in done["takes"]] == ["succeeded"] * 2 + ["failed"] * 2
     assert {take["error"]["code"] for take in done["takes"][2:]} == {"model_unsupported"}
     assert done["error"]["message"].startswith("2 of 4 takes failed")
@@ -136,22 +125,22 @@ def test_a_full_disk_costs_a_wait_and_no_take(bench: Bench, tmp_path: Path) -> N
         bench.desk = replace(bench.desk, studio=replace(bench.desk.studio, blobs=blobs))
         job = bench.desk.submit(num_samples=3, generation_params={"seed": 7, "duration": 1})
         bench.work()
-        waiting = job_of(bench, job)
+        waiting = bench.job(job)
         assert (waiting["status"], waiting["error"]["code"]) == ("queued", "storage_full")
         assert "free some space" in waiting["error"]["message"]
         kept = [take["audio_id"] for take in waiting["takes"] if take["status"] == "succeeded"]
         assert 1 <= len(kept) == samples_kept(bench) < 3
         bench.work()
-        assert job_of(bench, job)["attempts"] == 1  # not before its time
+        assert bench.job(job)["attempts"] == 1  # not before its time
         stuffing.unlink()
         bench.desk.clock.advance(lifecycle.BACKOFF_SECONDS[0])
         bench.work()
-        done = job_of(bench, job)
+        done = bench.job(job)
         assert (done["status"], done["error"], done["attempts"]) == ("succeeded", None, 2)
         assert [take["audio_id"] for take in done["takes"]][: len(kept)] == kept
         assert samples_kept(bench) == 3
         assert [len(batch) for batch in bench.batches] == [3, 3 - len(kept)]
-        assert all(blobs.exists(sample_of(bench, job, take=take)["storage_path"]) for take in range(3))
+        assert all(blobs.exists(bench.sample(job, take=take)["storage_path"]) for take in range(3))
 
 
 def _fails(_desk: Desk, result: RowResult) -> RowResult:
@@ -163,7 +152,7 @@ def test_what_may_pass_is_tried_three_times(bench: Bench) -> None:
     job = bench.desk.submit(num_samples=2, generation_params={"seed": 7, "duration": 1})
     for attempt in (1, 2, 3):
         bench.work()
-        waiting = job_of(bench, job)
+        waiting = bench.job(job)
         assert waiting["attempts"] == attempt
         assert waiting["status"] == ("queued" if attempt < 3 else "failed")
         bench.desk.clock.advance(10)
@@ -172,7 +161,7 @@ def test_what_may_pass_is_tried_three_times(bench: Bench) -> None:
     again = bench.desk.client.post(f"/generate/{job['id']}/retry").json()
     assert [take["seed"] for take in again["takes"]] == [7, 8]
     bench.work()
-    assert job_of(bench, again)["status"] == "succeeded"
+    assert bench.job(again)["status"] == "succeeded"
 
 
 def _fails_where_the_seed_is_even(desk: Desk, result: RowResult) -> RowResult:
@@ -188,7 +177,7 @@ def test_an_attempt_makes_only_what_is_missing(bench: Bench) -> None:
     bench.desk.clock.advance(10)
     bench.work()
     assert [[spec.seed for spec in batch] for batch in bench.batches] == [[7, 8, 9, 10], [8, 10]]
-    assert job_of(bench, job)["status"] == "succeeded"
+    assert bench.job(job)["status"] == "succeeded"
     assert samples_kept(bench) == 4
 
 
@@ -202,11 +191,11 @@ def test_the_same_spec_and_seed_give_the_same_codes_in_any_company(bench: Bench)
     ]
     bench.work()
     assert [len(batch) for batch in bench.batches] == [1, 4]
-    first, amid = sample_of(bench, alone), sample_of(bench, company[1])
+    first, amid = bench.sample(alone), bench.sample(company[1])
     assert amid["codes_sha256"] == first["codes_sha256"]
     assert amid["sha256"] == first["sha256"]
     others = [company[0], company[2]]
-    assert first["codes_sha256"] not in {sample_of(bench, job)["codes_sha256"] for job in others}
+    assert first["codes_sha256"] not in {bench.sample(job)["codes_sha256"] for job in others}
 
 
 def test_a_sample_is_made_again_from_its_own_record(bench: Bench) -> None:
@@ -215,14 +204,14 @@ def test_a_sample_is_made_again_from_its_own_record(bench: Bench) -> None:
         prompt={"text": "rain", "attributes": {"tempo": 84, "duration": 20}}, generation_params=params
     )
     bench.work()
-    sample = sample_of(bench, job)
+    sample = bench.sample(job)
     answer = bench.desk.client.post("/generate", json={"from_sample": sample["id"], "priority": -2})
     assert answer.status_code == 202
     assert answer.json()["prompt_id"] == job["prompt_id"]
     assert answer.json()["priority"] == -2
     assert answer.json()["generation_params"] == {**params, "from_sample": sample["id"]}
     bench.work()
-    again = sample_of(bench, answer.json())
+    again = bench.sample(answer.json())
     for same in ("codes_sha256", "sha256", "generation_params", "sentence", "model", "provenance"):
         assert again[same] == sample[same]
     assert again["id"] != sample["id"]
@@ -233,7 +222,7 @@ def test_a_model_with_other_weights_cannot_make_a_sample_again(bench: Bench) -> 
     bench.work()
     with bench.desk.studio.work() as work:
         models.announce(work, replace(bench.info, fingerprint="0" * 64), worker="other", capacity=1)
-    answer = bench.desk.client.post("/generate", json={"from_sample": sample_of(bench, job)["id"]})
+    answer = bench.desk.client.post("/generate", json={"from_sample": bench.sample(job)["id"]})
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert answer.json()["field"] == "from_sample"
     assert "other weights" in answer.json()["detail"]
@@ -249,7 +238,7 @@ def test_a_take_that_is_finished_when_its_job_is_cancelled_is_not_saved(bench: B
     bench.trouble = _cancelled_meanwhile
     job = bench.desk.submit()
     bench.work()
-    done = job_of(bench, job)
+    done = bench.job(job)
     assert (done["status"], done["samples"], done["error"]) == ("cancelled", [], None)
     assert [take["status"] for take in done["takes"]] == ["cancelled"]
     assert samples_kept(bench) == 0
@@ -299,7 +288,7 @@ def test_a_job_that_is_deleted_after_its_claim_leaves_its_neighbours_alone(bench
     with Reports() as leases:
         handler.run(claims, leases, is_stopping=lambda: False)
     assert bench.desk.client.get(f"/generate/{gone['id']}").status_code == 404
-    assert job_of(bench, stays)["status"] == "succeeded"
+    assert bench.job(stays)["status"] == "succeeded"
 
 
 def test_a_worker_that_stops_hands_its_job_back_with_what_is_made(bench: Bench) -> None:
@@ -313,7 +302,7 @@ def test_a_worker_that_stops_hands_its_job_back_with_what_is_made(bench: Bench) 
     job = bench.desk.submit(num_samples=3)
     handler = GenerationHandler(bench.desk.studio, bench)
     handler.run(claims_of(bench), Reports(), is_stopping=stopping.is_set)
-    assert [take["status"] for take in job_of(bench, job)["takes"]] == ["succeeded", "running", "running"]
+    assert [take["status"] for take in bench.job(job)["takes"]] == ["succeeded", "running", "running"]
 
 
 def test_the_speed_is_learnt_from_what_was_made(bench: Bench) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.generation.conftest import Bench
+from tests.benches import Bench
 from tests.studios import Desk
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import lifecycle

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,6 +29,26 @@ class Bench:
     """What happens to a result between the model and the handler."""
     batches: list[list[GenerationSpec]] = field(default_factory=list)
     """What the model was asked for, batch by batch."""
+
+    def make(self, **body: object) -> dict[str, Any]:
+        """A job that is over."""
+        job = self.desk.submit(**body)
+        self.work()
+        return self.job(job)
+
+    def job(self, job: dict[str, Any]) -> dict[str, Any]:
+        """The job as it is now."""
+        answer = self.desk.client.get(f"/generate/{job['id']}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def sample(self, job: dict[str, Any], *, take: int = 0) -> dict[str, Any]:
+        """What the API says of the sample of a take."""
+        answer = self.desk.client.get(f"/audio/{self.job(job)['takes'][take]['audio_id']}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
 
     def work(self) -> None:
         """Do all jobs that are ready."""
@@ -64,8 +84,20 @@ def untrained_model(_models_folder: Path) -> MusicGen:
 
 @pytest.fixture
 def bench(desk: Desk, untrained_model: MusicGen) -> Bench:
+    """One for a test of its own."""
+    return open_bench(desk, untrained_model)
+
+
+@pytest.fixture(scope="module")
+def shared_bench(shared_desk: Desk, untrained_model: MusicGen) -> Bench:
+    """One for all tests of a module, which must not mind each other's jobs."""
+    return open_bench(shared_desk, untrained_model)
+
+
+def open_bench(desk: Desk, model: MusicGen) -> Bench:
+    """The model takes its place behind the desk."""
     from text2song.models import service as models
 
     with desk.studio.work() as work:
-        models.announce(work, untrained_model.info, worker="bench", capacity=untrained_model.capacity)
-    return Bench(desk, untrained_model)
+        models.announce(work, model.info, worker="bench", capacity=model.capacity)
+    return Bench(desk, model)

@@ -1,0 +1,108 @@
+from typing import Any
+
+import pytest
+
+from tests.benches import Bench
+from text2song.audio import service
+from text2song.audio.recording import CODES_FOLDER
+from text2song.blobs.store import StoredBlob
+from text2song.errors import StorageFailed
+
+SHORT = {"seed": 7, "duration": 0.5}
+
+
+def reap(bench: Bench) -> int:
+    with bench.desk.studio.work() as work:
+        return service.reap(work)
+
+
+def bytes_of(bench: Bench) -> set[str]:
+    """The keys of everything that is stored."""
+    blobs = bench.desk.studio.blobs
+    return {stat.key for folder in ("audio", "peaks", "codes") for stat in blobs.list(folder)}
+
+
+def delete(bench: Bench, sample: dict[str, Any]) -> None:
+    assert bench.desk.client.delete(f"/audio/{sample['id']}").status_code == 204
+
+
+def test_a_deleted_sample_is_gone_from_everywhere(bench: Bench) -> None:
+    job = bench.make(num_samples=2, generation_params=SHORT)
+    gone, stays = job["samples"]
+    delete(bench, gone)
+    client = bench.desk.client
+    for path in ("", "/stream", "/peaks", "/download"):
+        assert client.get(f"/audio/{gone['id']}{path}").status_code == 404
+    assert client.get(f"/audio/compare?ids={gone['id']}").status_code == 404
+    assert [sample["id"] for sample in client.get("/audio").json()["items"]] == [stays["id"]]
+    told = bench.job(job)
+    assert [sample["id"] for sample in told["samples"]] == [stays["id"]]
+    assert (told["takes"][0]["status"], told["takes"][0]["audio_id"]) == ("succeeded", None)
+    assert told["status"] == "succeeded"
+    assert client.delete(f"/audio/{gone['id']}").status_code == 404
+
+
+def test_the_bytes_go_after_the_hour_of_grace(bench: Bench) -> None:
+    sample = bench.make(generation_params=SHORT)["samples"][0]
+    assert len(bytes_of(bench)) == 3
+    delete(bench, sample)
+    bench.desk.clock.advance(service.GRACE.total_seconds() - 1)
+    assert reap(bench) == 0
+    assert len(bytes_of(bench)) == 3
+    bench.desk.clock.advance(1)
+    assert reap(bench) == 3
+    assert bytes_of(bench) == set()
+    assert reap(bench) == 0
+
+
+def test_bytes_that_another_sample_shares_stay_until_that_is_gone_too(bench: Bench) -> None:
+    first = bench.make(generation_params=SHORT)["samples"][0]
+    second = bench.make(generation_params=SHORT)["samples"][0]
+    stored = bytes_of(bench)
+    assert len(stored) == 3
+    delete(bench, first)
+    bench.desk.clock.advance(service.GRACE.total_seconds())
+    assert reap(bench) == 0
+    assert bytes_of(bench) == stored
+    assert bench.desk.client.get(second["stream_url"]).status_code == 200
+    delete(bench, second)
+    bench.desk.clock.advance(service.GRACE.total_seconds())
+    assert reap(bench) == 3
+    assert bytes_of(bench) == set()
+
+
+def test_a_retention_of_many_samples_is_reaped_in_short_units(bench: Bench) -> None:
+    job = bench.make(num_samples=16, generation_params=SHORT)
+    more = bench.make(num_samples=16, generation_params={"seed": 100, "duration": 0.5})
+    more_still = bench.make(num_samples=4, generation_params={"seed": 200, "duration": 0.5})
+    for sample in (*job["samples"], *more["samples"], *more_still["samples"]):
+        delete(bench, sample)
+    bench.desk.clock.advance(service.GRACE.total_seconds())
+    assert [reap(bench), reap(bench), reap(bench)] == [service.REAP_LIMIT, 8, 0]
+    assert bytes_of(bench) == set()
+
+
+def test_a_take_whose_equal_is_reaped_meanwhile_is_stored_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete(bench, bench.make(generation_params=SHORT)["samples"][0])
+    bench.desk.clock.advance(service.GRACE.total_seconds())
+    put = bench.desk.studio.blobs.put
+
+    def put_and_reap(data: bytes, *, folder: str, suffix: str) -> StoredBlob:
+        blob = put(data, folder=folder, suffix=suffix)
+        if folder == CODES_FOLDER:  # the last of the three: the row comes next
+            assert reap(bench) == 3
+        return blob
+
+    monkeypatch.setattr(bench.desk.studio.blobs, "put", put_and_reap)
+    job = bench.make(generation_params=SHORT)
+    assert (job["status"], job["error"]["code"]) == ("queued", StorageFailed.code)
+    assert (bytes_of(bench), job["samples"]) == (set(), [])
+    monkeypatch.undo()
+    bench.desk.clock.advance(10)
+    bench.work()
+    made = bench.job(job)
+    assert made["status"] == "succeeded"
+    assert bench.desk.client.get(made["samples"][0]["stream_url"]).status_code == 200
+    assert len(bytes_of(bench)) == 3
