@@ -1,7 +1,7 @@
 """`/prompts`."""
 
 import uuid
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response, status
 
@@ -12,6 +12,9 @@ from text2song.units import ReaderUnit, WorkUnit
 from text2song.wire import Page, problem_responses
 
 router = APIRouter(prefix="/prompts", tags=["prompts"])
+
+NO_NULS: Final = r"^[^\x00]*$"
+"""SQLite ends a text at a NUL, and would look for less; PostgreSQL takes none."""
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=problem_responses(400, 415, 422))
@@ -27,7 +30,11 @@ def list_prompts(
     reader: ReaderUnit,
     q: Annotated[
         str | None,
-        Query(max_length=200, description="Words that must all occur, in any order; case does not matter."),
+        Query(
+            max_length=200,
+            pattern=NO_NULS,
+            description="Words that must all occur, in any order; case does not matter.",
+        ),
     ] = None,
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
