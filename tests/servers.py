@@ -37,6 +37,8 @@ class Server:
     settings: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    python: Path = Path(sys.executable)
+    """Whose installation is served."""
 
     @property
     def url(self) -> str:
@@ -57,7 +59,7 @@ class Server:
         environment |= {"TEXT2SONG_HOME": str(self.home), **self.settings}
         with self._open_log() as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "text2song.cli", "serve", "--port", str(self.port)],
+                [self.python, "-m", "text2song.cli", "serve", "--port", str(self.port)],
                 env=environment,
                 stdout=log,
                 stderr=log,

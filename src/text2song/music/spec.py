@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from text2song.errors import InvalidInput
 from text2song.music.attributes import DURATION_RANGE_SECONDS
-from text2song.numbers import require_number
 from text2song.music.sampling import SamplingParams, require_seed
+from text2song.numbers import require_number
 
 
 @dataclass(frozen=True, slots=True)
