@@ -1,30 +1,17 @@
-"""Builders of rows, and a studio without a model, for tests of what lies below the model."""
+"""Builders of rows, for tests of what lies below the features."""
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import uuid
-    from pathlib import Path
 
     from sqlalchemy.orm import Session
 
     from text2song.generation.tables import GenerationJob
-    from text2song.settings import Settings
 
 MODEL = "test/model"
-
-
-def bare_settings(home: Path, *, database: Path, **settings: str) -> Settings:  # names of settings
-    """A home with a migrated database in it and nothing else; faster than one with a model."""
-    from text2song.settings import load_settings
-
-    home.mkdir()
-    shutil.copy(database, home / "studio.db")
-    given = {f"TEXT2SONG_{name.upper()}": value for name, value in settings.items()}
-    return load_settings({"TEXT2SONG_HOME": str(home), **given})
 
 
 def add_prompt(session: Session) -> uuid.UUID:

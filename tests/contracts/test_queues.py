@@ -8,12 +8,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
 from tests.jobs.workshop import PACE, Workshop, finish_all, statuses, submit, wait_until
-from tests.rows import bare_settings
 from text2song.errors import DatabaseBusy
 from text2song.generation.tables import KIND
 from text2song.jobs.leases import Leases
@@ -72,11 +70,6 @@ class House:
 
     def wait_for(self, *expected: str) -> None:
         wait_until(lambda: statuses(self.studio) == list(expected))
-
-
-@pytest.fixture
-def settings(tmp_path: Path, _migrated_database: Path) -> Settings:
-    return bare_settings(tmp_path / "home", database=_migrated_database)
 
 
 @pytest.fixture(params=BACKENDS)

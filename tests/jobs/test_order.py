@@ -17,8 +17,8 @@ from sqlalchemy import delete, event, insert, true
 from sqlalchemy.orm import Session
 
 from tests.figures import RecordFigure
-from tests.rows import MODEL, add_prompt, bare_settings, job_of
-from tests.studios import START
+from tests.rows import MODEL, add_prompt, job_of
+from tests.studios import START, furnish
 from text2song.db.base import new_id
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import lifecycle
@@ -221,7 +221,7 @@ class Busy:
 def busy(tmp_path_factory: pytest.TempPathFactory, _migrated_database: Path) -> Iterator[Busy]:
     draw = random.Random(7)
     home = tmp_path_factory.mktemp("busy") / "home"
-    studio = open_studio(bare_settings(home, database=_migrated_database), queue=SilentQueue())
+    studio = open_studio(furnish(home, database=_migrated_database), queue=SilentQueue())
     with studio.work() as work:
         like = _columns(job_of(add_prompt(work.session)))
 

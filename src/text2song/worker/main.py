@@ -2,14 +2,12 @@
 
 import os
 import socket
-import threading
 import uuid
 from typing import Final
 
 import structlog
 
 from text2song.audio import service as audio
-from text2song.errors import StudioError, Unavailable
 from text2song.generation.tables import KIND
 from text2song.jobs.runner import Pace, Runner
 from text2song.jobs.threads import ThreadQueue
@@ -31,8 +29,6 @@ class Worker:
         self._queue = queue
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._started: tuple[Runner, GenerationHandler, uuid.UUID] | None = None
-        self._error: StudioError | None = None
-        self._ready = threading.Event()
 
     def start(self) -> None:
         """Load the model, announce it, and begin to work in the background.
@@ -40,11 +36,7 @@ class Worker:
         Raises:
             ModelError: when the model cannot be loaded.
         """
-        try:
-            handler = generation_handler(self._studio)
-        except StudioError as error:
-            self._error = error
-            raise
+        handler = generation_handler(self._studio)
         with self._studio.work() as work:
             worker_id = models.announce(
                 work, handler.model.info, worker=self._name, capacity=handler.capacity
@@ -59,20 +51,7 @@ class Worker:
         )
         self._started = (runner, handler, worker_id)
         self._queue.start(runner, sweep_seconds=settings.sweep_seconds, rounds=(self._beat, self._reap))
-        self._ready.set()
         log.info("worker ready", model=handler.model.info.id, capacity=handler.capacity)
-
-    def require_ready(self) -> None:
-        """For `/readyz`.
-
-        Raises:
-            Unavailable: while the model is loading.
-            StudioError: why it could not be loaded.
-        """
-        if self._error is not None:
-            raise self._error
-        if not self._ready.is_set():
-            raise Unavailable("the model is still loading.")
 
     def stop(self) -> None:
         """Hand unfinished jobs back and leave."""
