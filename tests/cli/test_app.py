@@ -1,3 +1,5 @@
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +67,28 @@ def test_the_module_is_the_same_program() -> None:
 def test_without_a_terminal_nothing_is_coloured(console: Console) -> None:
     said = console.run("generate", "--help")
     assert "\x1b[" not in said.out + said.err
+
+
+@pytest.mark.parametrize(("no_color", "is_red"), [("", True), ("1", False)])
+def test_on_a_terminal_errors_are_red_unless_no_colour_is_wanted(
+    console: Console, no_color: str, *, is_red: bool
+) -> None:
+    here, there = pty.openpty()
+    environment = {"TERM": "xterm", "NO_COLOR": no_color, "TEXT2SONG_CAPACITY": "many"}
+    process = subprocess.Popen(
+        [*COMMAND, "db", "upgrade"], env=console.environment | environment, stdin=there, stderr=there
+    )
+    os.close(there)
+    with os.fdopen(here, "rb") as terminal:
+        said = terminal.readline()
+        process.wait(timeout=60)
+    assert b"Error: " in said
+    assert (b"\x1b[1;31m" in said) is is_red
+
+
+def test_without_a_command_help_is_shown(console: Console) -> None:
+    said = console.run()
+    assert "Commands" in said.out + said.err
 
 
 @pytest.mark.parametrize("package", ["typer", "rich"])

@@ -1,5 +1,6 @@
 """The reference pages tell of every command, option, exit code and setting, and of nothing else."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from text2song.cli.exits import MEANINGS
 from text2song.cli.reference import command_line_page, settings_page, write
 from text2song.settings import PREFIX, Settings
 
-PAGES = Path(__file__).parents[2] / "docs" / "reference"
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs" / "reference"
+PAPERS = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
 REMEDY = "run `.venv/bin/python -m text2song.cli.reference docs/reference`"
 
 
@@ -61,3 +64,19 @@ def test_every_setting_is_on_its_page_with_default_and_meaning() -> None:
         assert field.description
         assert field.description in row
     assert "| `TEXT2SONG_CAPACITY` | `8` |" in page
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda p: p.name)
+def test_every_command_that_a_paper_shows_exists_with_its_options(paper: Path) -> None:
+    blocks = re.findall(r"```bash\n(.*?)```", paper.read_text(), flags=re.DOTALL)
+    for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+        for typed in re.findall(r"\btext2song ((?:model |db )?[a-z]+)\b([^;|&]*)", line.split("#")[0]):
+            command = COMMANDS[f"text2song {typed[0]}"]
+            known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+            assert set(re.findall(r"(?<!\S)--[a-z-]+", typed[1])) <= known, line
+
+
+def test_every_setting_that_a_paper_names_exists() -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for paper in PAPERS:
+        assert set(re.findall(rf"{PREFIX}[A-Z_]+[A-Z]", paper.read_text())) <= known, paper.name

@@ -105,12 +105,16 @@ def _licence(name: str) -> str:
 
 
 def _ask() -> None:
-    if not sys.stdin.isatty():
+    if not _is_somebody_there():
         raise InvalidInput(
             "there is no terminal to ask at: say --yes to agree to this size and licence.", field="--yes"
         )
     if not typer.confirm("Fetch it?", err=True):
         raise InvalidInput("not agreed to, so nothing was fetched.", field="--yes")
+
+
+def _is_somebody_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _bring(wanted: DownloadPlan | FolderPlan, settings: Settings, *, answer: Answer) -> Path:
