@@ -22,7 +22,7 @@ studio: installed-studio $(SITE) ## set up and serve the studio (HOST=, PORT=)
 
 # Two processes of one thread each: two times two threads on two cores wait for each other, spinning.
 test: installed-dev ## set up and run every test but the long proofs
-	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
+	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadscope
 
 # The tests come last, so that pytest's closing line does too.
 check: lint types contracts check-model-layer test ## the gate: format, lint, types, import contracts, tests

@@ -115,10 +115,10 @@ def served(home: Path, **settings: str) -> Iterator[Server]:
             server.kill()
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """A server of its own, with the untrained model."""
-    with served(tmp_path / "home") as running:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the untrained model, for all tests of a module."""
+    with served(tmp_path_factory.mktemp("served") / "home") as running:
         yield running
 
 
