@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from text2song.blobs.open import open_store
 from text2song.blobs.store import BlobStore
+from text2song.db import registry
 from text2song.db.engine import open_engine, read_session, write_session
 from text2song.db.faults import faults_explained
 from text2song.errors import StorageFailed
@@ -106,4 +107,5 @@ def open_studio(settings: Settings, *, queue: JobQueue) -> Studio:
         raise StorageFailed(
             f"the folder {settings.home} cannot be made ({error.strerror}): choose another TEXT2SONG_HOME."
         ) from error
+    registry.metadata()  # a foreign key finds only tables that somebody imported
     return Studio(open_engine(settings.database), open_store(settings.blobs), queue, settings)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from text2song.cli.answer import Answer
-from text2song.db import registry, schema
+from text2song.db import schema
 from text2song.jobs.open import open_queue
 from text2song.jobs.queue import SilentQueue
 from text2song.jobs.threads import ThreadQueue
@@ -47,7 +47,6 @@ def opened_studio(
         SchemaTooNew: when a newer version made the database.
         InvalidSetting, StorageFailed, StorageFull: when it cannot be opened.
     """
-    registry.metadata()  # a foreign key finds only tables that somebody imported
     studio = open_studio(settings, queue=queue or SilentQueue())
     try:
         upgraded = upgrade(studio)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pyloudnorm
 import soxr
 from numpy.typing import NDArray
 
@@ -65,6 +64,9 @@ def _peak_or_floor(sample: Loudness) -> float:
 
 
 def _integrated_lufs(waveform: Waveform) -> float | None:
+    # With it comes scipy, two seconds that an API which only matches gains need not wait for.
+    import pyloudnorm  # noqa: PLC0415
+
     meter = pyloudnorm.Meter(waveform.sample_rate)
     measurable = _whole_blocks(waveform).T.astype(np.float64)  # [N', C]
     lufs = float(meter.integrated_loudness(measurable))
