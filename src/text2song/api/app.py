@@ -18,7 +18,7 @@ from text2song.api.body_limit import BodyLimit
 from text2song.api.docs_page import docs_router
 from text2song.api.head import HeadFromGet
 from text2song.api.health import ReadyCheck, health_router
-from text2song.api.openapi import add_problems
+from text2song.api.openapi import add_problems, restore_nulls
 from text2song.api.problems import AnswerEverything, handle
 from text2song.api.protections import DoorOptions, FrontDoor, SecurityHeaders
 from text2song.api.request_log import RequestLog
@@ -56,6 +56,7 @@ class StudioApi(FastAPI):
         """The document, made once."""
         document = super().openapi()
         add_problems(document)
+        restore_nulls(document)
         return document
 
 

@@ -34,6 +34,21 @@ STREAM_ANSWERS: Final[Answers] = {
 }
 
 
+def _header(name: str, description: str, example: str) -> dict[str, Any]:
+    """A header that the endpoint reads for itself, for the documentation."""
+    schema = {"type": "string", "examples": [example]}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+STREAM_HEADERS: Final[dict[str, Any]] = {
+    "parameters": [
+        _header("Range", "The bytes that are wanted (RFC 9110, section 14.2).", "bytes=0-65535"),
+        _header("If-Range", "The ETag for which Range holds; for another file all of it comes.", '"c9c7"'),
+        _header("If-None-Match", "The ETag that the caller has: 304 if that is the file.", '"c9c7"'),
+    ]
+}
+
+
 @router.get("", responses=problem_responses(400, 422))
 def list_audio(
     reader: ReaderUnit,
@@ -75,6 +90,7 @@ def delete_audio(audio_id: uuid.UUID, work: WorkUnit) -> None:
     "/{audio_id}/stream",
     response_class=Response,
     responses=STREAM_ANSWERS | problem_responses(404, 416, 422, 500),
+    openapi_extra=STREAM_HEADERS,
 )
 async def stream_audio(audio_id: uuid.UUID, request: Request, studio: StudioUnit) -> Response:
     """The FLAC file, whole or in ranges. No unit is held while it streams."""

@@ -4,13 +4,16 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from text2song.audio.examples import COMPARISON, PEAKS_OUT, SAMPLE_OUT
 from text2song.wire import WireModel
 
 
 class AudioSampleOut(WireModel):
     """A stored take. `generation_params` is all that is needed to make it again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [SAMPLE_OUT]})
 
     id: uuid.UUID
     prompt_id: uuid.UUID
@@ -37,6 +40,8 @@ class AudioSampleOut(WireModel):
 class PeaksOut(WireModel):
     """The outline of a waveform, as columns to draw."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [PEAKS_OUT]})
+
     full_scale: int = Field(description="The integer that stands for the loudest possible sample.")
     duration: float = Field(description="Seconds.")
     lows: list[int]
@@ -55,5 +60,7 @@ class ComparedSample(WireModel):
 
 class Comparison(WireModel):
     """Samples side by side. Their files are as they were made; only the playback is matched."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [COMPARISON]})
 
     items: list[ComparedSample]

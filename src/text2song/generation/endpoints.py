@@ -3,12 +3,13 @@
 import uuid
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi import APIRouter, Body, Header, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from text2song.db.pages import DEFAULT_LIMIT, MAX_LIMIT
 from text2song.errors import InvalidInput
 from text2song.generation import queries, service
+from text2song.generation.examples import REQUESTS
 from text2song.generation.schemas import Cancelled, GenerateIn, JobOut, Status
 from text2song.jobs.watch import Watcher
 from text2song.studio import Studio
@@ -44,7 +45,7 @@ Wait = Annotated[
     responses=ACCEPTED | problem_responses(404, 422, 503, 507),
 )
 def submit_generation(
-    body: GenerateIn,
+    body: Annotated[GenerateIn, Body(openapi_examples=REQUESTS)],
     work: WorkUnit,
     response: Response,
     idempotency_key: Annotated[

@@ -4,8 +4,9 @@ import datetime as dt
 import uuid
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from text2song.generation.examples import CANCELLED, JOB_OUT
 from text2song.music.attributes import DURATION_RANGE_SECONDS
 from text2song.music.sampling import SEED_LIMIT
 from text2song.prompts.schemas import PromptIn
@@ -136,6 +137,8 @@ class JobSampleOut(WireModel):
 class JobOut(WireModel):
     """A generation job. Of two answers about one job, the one with the higher `sequence` is newer."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [JOB_OUT]})
+
     id: uuid.UUID
     status: Status
     progress: float = Field(description="0 to 1.")
@@ -168,6 +171,8 @@ class JobOut(WireModel):
 
 class Cancelled(WireModel):
     """The answer to a cancel."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [CANCELLED]})
 
     changed: bool = Field(description="False when the job was over already.")
     message: str

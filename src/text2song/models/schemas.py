@@ -4,8 +4,9 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from text2song.models.examples import MODEL_OUT
 from text2song.wire import WireModel
 
 
@@ -21,6 +22,8 @@ class ModelWorkerOut(WireModel):
 
 class ModelOut(WireModel):
     """A model and what it can do."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [MODEL_OUT]})
 
     id: uuid.UUID
     name: str = Field(examples=["facebook/musicgen-small"], description="How requests name it.")

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from text2song.errors import InvalidInput
@@ -17,6 +17,7 @@ from text2song.music.attributes import (
     clean_text,
 )
 from text2song.music.sentence import TEXT_LIMIT
+from text2song.prompts.examples import PROMPT_IN, PROMPT_OUT
 from text2song.wire import Number, WireModel
 
 
@@ -74,12 +75,16 @@ class Attributes(WireModel):
 class PromptIn(WireModel):
     """A new prompt."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [PROMPT_IN]})
+
     text: Text = Field(examples=["warm lo-fi with a lazy piano and brushed drums"])
     attributes: Attributes = Attributes()
 
 
 class PromptOut(WireModel):
     """A stored prompt."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PROMPT_OUT]})
 
     id: uuid.UUID
     text: str
