@@ -18,9 +18,14 @@ LEASE_SECONDS = 2.0
 SWEEP_SECONDS = 1.0
 
 
-@pytest.mark.slow
-def test_jobs_survive_five_kills(tmp_path: Path, record_figure: RecordFigure) -> None:
-    chance = random.Random(7)
+@pytest.mark.parametrize(
+    "chance",
+    [
+        pytest.param(random.Random(7), marks=pytest.mark.slow, id="once"),
+        *(pytest.param(random.Random(n), marks=pytest.mark.proof, id=f"again-{n}") for n in range(5)),
+    ],
+)
+def test_jobs_survive_five_kills(chance: random.Random, tmp_path: Path, record_figure: RecordFigure) -> None:
     pace = {"LEASE_SECONDS": str(LEASE_SECONDS), "SWEEP_SECONDS": str(SWEEP_SECONDS)}
     with served(tmp_path / "home", **pace) as server:
         accepted = [_submitted(server, number) for number in range(JOBS // 2)]
