@@ -8,11 +8,16 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Generic, TypeVar
 
+from fastapi import Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from text2song.db.pages import CURSOR_PATTERN, MAX_LIMIT
+
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 """RFC 9457, section 3."""
+IDS_PATTERN: Final = "^{0}(,{0})*$".format("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""For the documentation of a parameter that takes several ids; its endpoint says what is wrong."""
 PROBLEM_SCHEMA_REF: Final = "#/components/schemas/Problem"
 
 T = TypeVar("T")
@@ -42,6 +47,16 @@ Whole = Annotated[int, BeforeValidator(_refuse_lookalikes)]
 """A whole number in a JSON body. Pydantic alone would read `true` as 1 and `"3"` as 3."""
 Number = Annotated[float, BeforeValidator(_refuse_lookalikes)]
 """A number in a JSON body, under the same rule."""
+
+
+Cursor = Annotated[
+    str | None,
+    # told, and not enforced by pydantic: a bad cursor has a code of its own
+    Query(
+        description="From `next_cursor` of the page before.", json_schema_extra={"pattern": CURSOR_PATTERN}
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items of one page.")]
 
 
 class Page(WireModel, Generic[T]):

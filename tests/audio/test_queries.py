@@ -136,6 +136,13 @@ def test_what_cannot_be_compared_is_named(shared_desk: Desk, samples: list[dict[
     assert shared_desk.client.get("/audio/compare").json()["detail"].startswith("ids is missing")
 
 
+def test_comparing_is_told_apart_from_an_id(shared_desk: Desk) -> None:
+    answer = shared_desk.client.put("/audio/compare")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    answer = shared_desk.client.put(f"/audio/{NOBODY_HAS_THIS_ID}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD")
+
+
 @pytest.mark.parametrize("path", ["", "/stream", "/peaks", "/download"])
 def test_an_unknown_sample_is_not_found(shared_desk: Desk, path: str) -> None:
     answer = shared_desk.client.get(f"/audio/{NOBODY_HAS_THIS_ID}{path}")

@@ -251,10 +251,10 @@ def _explain_disk(error: Exception) -> errors.StudioError | None:
 def _methods_at(scope: Scope) -> list[str]:
     """All methods of all routes at this path: Starlette's own 405 names only the first route's."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    methods: set[str] = set()
-    for context in iter_route_contexts(scope["app"].routes):
-        if context.methods and context.path_regex.match(path):
-            methods |= context.methods
+    routes = [route for route in iter_route_contexts(scope["app"].routes) if route.methods]
+    matching = [route for route in routes if route.path_regex.match(path)]
+    named = [route for route in matching if not route.path_regex.groups]  # /audio/compare is no /audio/{id}
+    methods = {method for route in named or matching for method in route.methods or ()}
     if "GET" in methods:
         methods.add("HEAD")
     return sorted(methods)

@@ -8,12 +8,12 @@ from starlette.concurrency import run_in_threadpool
 
 from text2song.audio import delivery, queries, service
 from text2song.audio.schemas import AudioSampleOut, Comparison, PeaksOut
-from text2song.db.pages import DEFAULT_LIMIT, MAX_LIMIT
+from text2song.db.pages import DEFAULT_LIMIT
 from text2song.errors import InvalidInput
 from text2song.sound.files import FORMATS
 from text2song.studio import Studio
 from text2song.units import ReaderUnit, StudioUnit, WorkUnit
-from text2song.wire import Page, problem_responses
+from text2song.wire import IDS_PATTERN, Cursor, Limit, Page, problem_responses
 
 router = APIRouter(prefix="/audio", tags=["audio"])
 
@@ -54,8 +54,8 @@ def list_audio(
     reader: ReaderUnit,
     prompt_id: uuid.UUID | None = None,
     adapter_id: uuid.UUID | None = None,
-    cursor: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
 ) -> Page[AudioSampleOut]:
     """Samples, newest first."""
     page = queries.find(reader, prompt_id=prompt_id, adapter_id=adapter_id, cursor=cursor, limit=limit)
@@ -65,7 +65,14 @@ def list_audio(
 @router.get("/compare", responses=problem_responses(404, 422))
 def compare_audio(
     reader: ReaderUnit,
-    ids: Annotated[str, Query(max_length=1000, description="Ids of samples, separated by commas.")],
+    ids: Annotated[
+        str,
+        Query(
+            max_length=1000,
+            description=f"Ids of 1 to {queries.COMPARE_LIMIT} different samples, separated by commas.",
+            json_schema_extra={"pattern": IDS_PATTERN},
+        ),
+    ],
 ) -> Comparison:
     """Samples side by side, with the playback gain that makes them equally loud."""
     return queries.compare(reader, [_as_id(text) for text in ids.split(",")])

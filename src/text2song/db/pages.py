@@ -16,6 +16,8 @@ from text2song.errors import InvalidCursor
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
+CURSOR_PATTERN: Final = "^[A-Za-z0-9_-]{22}$"
+"""What `encode_cursor` makes of the 16 bytes of an id."""
 
 RowT = TypeVar("RowT")
 

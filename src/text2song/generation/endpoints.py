@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Header, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from text2song.db.pages import DEFAULT_LIMIT, MAX_LIMIT
+from text2song.db.pages import DEFAULT_LIMIT
 from text2song.errors import InvalidInput
 from text2song.generation import queries, service
 from text2song.generation.examples import REQUESTS
@@ -14,7 +14,7 @@ from text2song.generation.schemas import Cancelled, GenerateIn, JobOut, Status
 from text2song.jobs.watch import Watcher
 from text2song.studio import Studio
 from text2song.units import StudioUnit, WorkUnit
-from text2song.wire import Page, problem_responses
+from text2song.wire import IDS_PATTERN, Cursor, Limit, Page, problem_responses
 
 router = APIRouter(prefix="/generate", tags=["generation"])
 
@@ -65,7 +65,12 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
     studio: StudioUnit,
     *,
     ids: Annotated[
-        str | None, Query(max_length=4000, description="Ids of jobs, separated by commas.")
+        str | None,
+        Query(
+            max_length=4000,
+            description=f"Ids of jobs, separated by commas; at most {IDS_LIMIT}.",
+            json_schema_extra={"pattern": IDS_PATTERN},
+        ),
     ] = None,
     wait: Wait = 0,
     since: Annotated[
@@ -78,8 +83,8 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
     ] = None,
     status: Status | None = None,
     prompt_id: uuid.UUID | None = None,
-    cursor: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
 ) -> Page[JobOut]:
     """The queue and its history, newest first; with `ids`, these jobs in this order."""
     if ids is None:

@@ -1,14 +1,12 @@
 """`GET /models`."""
 
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Query
-
-from text2song.db.pages import DEFAULT_LIMIT, MAX_LIMIT
+from text2song.db.pages import DEFAULT_LIMIT
 from text2song.models import queries
 from text2song.models.schemas import ModelOut
 from text2song.units import ReaderUnit
-from text2song.wire import Page, problem_responses
+from text2song.wire import Cursor, Limit, Page, problem_responses
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -16,8 +14,8 @@ router = APIRouter(prefix="/models", tags=["models"])
 @router.get("", responses=problem_responses(400, 422))
 def list_models(
     reader: ReaderUnit,
-    cursor: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
 ) -> Page[ModelOut]:
     """The models that workers serve or have served, newest first, with the workers that live."""
     page = queries.find(reader, cursor=cursor, limit=limit)

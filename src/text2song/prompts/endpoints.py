@@ -5,11 +5,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response, status
 
-from text2song.db.pages import DEFAULT_LIMIT, MAX_LIMIT
+from text2song.db.pages import DEFAULT_LIMIT
 from text2song.prompts import queries, service
 from text2song.prompts.schemas import PromptIn, PromptOut
 from text2song.units import ReaderUnit, WorkUnit
-from text2song.wire import Page, problem_responses
+from text2song.wire import Cursor, Limit, Page, problem_responses
 
 router = APIRouter(prefix="/prompts", tags=["prompts"])
 
@@ -36,8 +36,8 @@ def list_prompts(
             description="Words that must all occur, in any order; case does not matter.",
         ),
     ] = None,
-    cursor: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
 ) -> Page[PromptOut]:
     """Prompts, newest first."""
     page = queries.find(reader, search=q, cursor=cursor, limit=limit)

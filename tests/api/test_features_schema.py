@@ -1,0 +1,109 @@
+"""The whole OpenAPI document, fuzzed against a real server with a worker behind it.
+
+Every check of schemathesis is on: no server error, no status, media type, header or body that is not
+documented, nothing invalid accepted, no method that the document does not know.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import Case, Config
+
+from tests.api.edge import serve
+from tests.studios import Serving
+from text2song.api import reference
+
+REFUSED_BY_MEANING: Final = {
+    "POST /prompts": "letters that cannot be printed",
+    "POST /generate": "two fields that exclude each other, a model or an adapter that is not there",
+    "GET /generate": "a number of sequences that is not the number of ids",
+    "GET /audio/compare": "the same id twice",
+    "GET /audio/{audio_id}/stream": "a Range that is none",
+}
+"""Where a request may be refused with 422 although its schema allows it: no schema says that."""
+
+ACCEPTED: Final = {"expected-statuses": ["2xx", "3xx", "404", "422"]}
+CONFIG: Final = {
+    "operations": [
+        {"include-name": name, "checks": {"positive_data_acceptance": ACCEPTED}}
+        for name in REFUSED_BY_MEANING
+    ]
+    # DELETE /audio/compare reads as DELETE /audio/{audio_id}: it is told that `compare` is no id
+    + [{"include-name": "GET /audio/compare", "checks": {"unsupported_method": {"enabled": False}}}]
+}
+schema = schemathesis.openapi.from_dict(json.loads(reference.document()), config=Config.from_dict(CONFIG))
+
+
+@pytest.fixture(scope="module", name="url")
+def make_url(shared_serving: Serving) -> Iterator[str]:
+    with serve(shared_serving.app) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@schema.parametrize()
+@settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,  # the same requests on every run
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],  # a failure is told as it is found
+)
+def test_nothing_that_is_asked_finds_an_answer_that_is_not_documented(case: Case[Any], url: str) -> None:
+    case.call_and_validate(base_url=url)
+
+
+@pytest.fixture(scope="module", name="ids")
+def make_ids(shared_serving: Serving) -> dict[str, str]:
+    job = shared_serving.make(num_samples=2)
+    return {"job_id": job["id"], "audio_id": job["samples"][0]["id"], "prompt_id": job["prompt_id"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "headers", "status"),
+    [
+        ("/prompts/{prompt_id}", {}, {}, 200),
+        ("/generate/{job_id}", {}, {}, 200),
+        ("/generate/{job_id}", {"wait": 0.1, "since": 1}, {}, 200),
+        ("/audio/{audio_id}", {}, {}, 200),
+        ("/audio/{audio_id}/peaks", {}, {}, 200),
+        ("/audio/{audio_id}/stream", {}, {}, 200),
+        ("/audio/{audio_id}/stream", {}, {"Range": "bytes=0-99"}, 206),
+        ("/audio/{audio_id}/stream", {}, {"Range": "bytes=0-9,20-29"}, 206),
+        ("/audio/{audio_id}/stream", {}, {"Range": "bytes=99999999-"}, 416),
+        ("/audio/{audio_id}/stream", {}, {"If-None-Match": "*"}, 304),
+        ("/audio/{audio_id}/download", {"format": "flac"}, {}, 200),
+        ("/audio/{audio_id}/download", {"format": "wav"}, {}, 200),
+        ("/audio/{audio_id}/download", {"format": "mp3"}, {}, 200),
+        ("/audio/{audio_id}/download", {"format": "ogg"}, {}, 200),
+    ],
+)
+def test_what_is_there_is_answered_as_documented(
+    url: str,
+    ids: dict[str, str],
+    path: str,
+    query: dict[str, object],
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    named = {name: value for name, value in ids.items() if f"{{{name}}}" in path}
+    case = schema[path]["GET"].Case(path_parameters=named, query=query, headers=headers)
+    answer = case.call(base_url=url)
+    assert answer.status_code == status
+    case.validate_response(answer)
+
+
+def test_the_ways_of_a_job_are_answered_as_documented(url: str, ids: dict[str, str]) -> None:
+    for path, method, named, status in (
+        ("/generate/{job_id}", "DELETE", {"job_id": ids["job_id"]}, 200),
+        ("/generate/{job_id}/retry", "POST", {"job_id": ids["job_id"]}, 409),
+        ("/prompts/{prompt_id}", "DELETE", {"prompt_id": ids["prompt_id"]}, 409),
+        ("/audio/{audio_id}", "DELETE", {"audio_id": ids["audio_id"]}, 204),
+    ):
+        case = schema[path][method].Case(path_parameters=named)
+        answer = case.call(base_url=url)
+        assert answer.status_code == status
+        case.validate_response(answer)
