@@ -11,6 +11,7 @@ from tests.adapters.shelf import add_adapter
 from tests.benches import Bench
 from tests.db.disks import small_disk
 from tests.studios import Desk
+from text2song.audio import service as audio
 from text2song.audio.tables import AudioSample
 from text2song.blobs.local import LocalBlobs
 from text2song.errors import OutOfMemory, StorageFailed
@@ -242,6 +243,10 @@ def test_a_take_that_is_finished_when_its_job_is_cancelled_is_not_saved(bench: B
     assert (done["status"], done["samples"], done["error"]) == ("cancelled", [], None)
     assert [take["status"] for take in done["takes"]] == ["cancelled"]
     assert samples_kept(bench) == 0
+    bench.desk.clock.advance(audio.GRACE.total_seconds())
+    with bench.desk.studio.work() as work:
+        assert audio.reap(work) == 3  # and its bytes fill no disk for ever
+    assert list(bench.desk.studio.blobs.list("audio")) == []
 
 
 class Reports(Leases):

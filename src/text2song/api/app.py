@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -21,6 +21,7 @@ from text2song.api.health import ReadyCheck, health_router
 from text2song.api.openapi import add_problems, restore_nulls
 from text2song.api.problems import AnswerEverything, handle
 from text2song.api.protections import DoorOptions, FrontDoor, SecurityHeaders
+from text2song.api.query_names import refuse_unknown_query
 from text2song.api.request_log import RequestLog
 from text2song.api.site import SitePages
 from text2song.errors import StudioError
@@ -80,6 +81,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
         middleware=_middleware(options),
+        dependencies=[Depends(refuse_unknown_query)],
         responses={"default": problem_response("Any other problem")},
         generate_unique_id_function=_operation_id,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -78,14 +78,18 @@ def delete(work: Work, audio_id: uuid.UUID) -> None:
         InUse: while something immutable needs it.
     """
     sample = queries.get(work, audio_id)
-    due_at = work.clock() + GRACE
     keys = (sample.storage_path, sample.peaks_path, sample.codes_path)
     work.session.delete(sample)
     try:
         work.session.flush()
     except IntegrityError as error:
         raise InUse("something immutable was built on this sample, so it stays.") from error
-    work.session.add_all(DoomedBlob(key=key, due_at=due_at) for key in keys)
+    _doom(work, keys)
+
+
+def discard(work: Work, recording: Recording) -> None:
+    """Bytes that were stored for nothing go an hour later, unless a sample has the same by then."""
+    _doom(work, [stored.key for stored in (recording.audio, recording.peaks, recording.codes)])
 
 
 def reap(work: Work) -> int:
@@ -98,6 +102,11 @@ def reap(work: Work) -> int:
             reaped += 1
         work.session.delete(doomed)
     return reaped
+
+
+def _doom(work: Work, keys: Iterable[str]) -> None:
+    due_at = work.clock() + GRACE
+    work.session.add_all(DoomedBlob(key=key, due_at=due_at) for key in keys)
 
 
 def _is_needed(work: Work, key: str) -> bool:

@@ -199,13 +199,18 @@ class GenerationHandler:
             row.spec,
             {**row.origin.provenance, "token_ids": list(take.token_ids)},
         )
-        with self._studio.work() as work:
-            lifecycle.hold(work.session, GenerationJob, row.claim)
-            sample = audio.keep(work, recording, origin)
-            stored = work.session.get_one(GenerationTake, row.take_id)
-            stored.status = JobStatus.SUCCEEDED
-            stored.audio_id = sample.id
-            stored.finished_at = work.clock()
+        try:
+            with self._studio.work() as work:
+                lifecycle.hold(work.session, GenerationJob, row.claim)
+                sample = audio.keep(work, recording, origin)
+                stored = work.session.get_one(GenerationTake, row.take_id)
+                stored.status = JobStatus.SUCCEEDED
+                stored.audio_id = sample.id
+                stored.finished_at = work.clock()
+        except ClaimLost:
+            with self._studio.work() as work:
+                audio.discard(work, recording)
+            raise
 
     def _mark_failed(self, row: _Row, error: StudioError) -> None:
         with self._studio.work() as work:
