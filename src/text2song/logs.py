@@ -34,7 +34,8 @@ def configure_logging(*, json: bool, level: str) -> None:
     levels = logging.getLevelNamesMapping()
     if level.upper() not in levels:
         raise InvalidSetting(
-            f"{level!r} is no log level: use debug, info, warning or error.", field="log_level"
+            f"TEXT2SONG_LOG_LEVEL is {level!r}, which is no log level: use debug, info, warning or error.",
+            field="TEXT2SONG_LOG_LEVEL",
         )
     structlog.configure(
         processors=[

@@ -4,7 +4,7 @@ import pytest
 
 from text2song.blobs.local import LocalBlobs
 from text2song.blobs.memory import MemoryBlobs
-from text2song.blobs.open import open_store
+from text2song.blobs.open import folder_of, open_store
 from text2song.errors import InvalidSetting
 
 
@@ -23,6 +23,12 @@ def test_a_memory_url_opens_a_new_empty_store() -> None:
 
     assert isinstance(store, MemoryBlobs)
     assert list(open_store("memory://").list("audio")) == []
+
+
+def test_looking_where_a_url_points_makes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "a b#c"
+    assert (folder_of(folder.as_uri()), folder_of("memory://")) == (folder, None)
+    assert not folder.exists()
 
 
 def test_s3_says_that_it_is_to_come() -> None:
@@ -47,4 +53,4 @@ def test_s3_says_that_it_is_to_come() -> None:
 def test_any_other_url_says_how_to_write_it(url: str) -> None:
     with pytest.raises(InvalidSetting, match="file:///") as caught:
         open_store(url)
-    assert caught.value.field == "blobs_url"
+    assert caught.value.field == "TEXT2SONG_BLOBS_URL"

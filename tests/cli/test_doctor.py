@@ -9,8 +9,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.console import Console, Said
+from tests.studios import furnish
 from text2song.cli.listener import open_listener
-from text2song.db import engine
+from text2song.db import engine, schema
 
 
 class Usage(NamedTuple):
@@ -47,7 +48,30 @@ def test_a_fresh_machine_is_healthy_and_stays_untouched(console: Console) -> Non
 def test_a_studio_in_use_is_healthy(furnished: Console) -> None:
     said = examined(furnished)
     assert (said.code, found(said, "database")[0], found(said, "blobs")[0]) == (0, "ok", "ok")
-    assert list((furnished.home / "blobs").rglob("*.txt")) == []
+
+
+@pytest.fixture
+def spaced(tmp_path: Path, _migrated_database: Path, _models_folder: Path) -> Console:
+    """Commands over a studio whose home folder has an awkward name."""
+    home = tmp_path / "my home #1"
+    furnish(home, database=_migrated_database, models=_models_folder)
+    (home / "blobs").mkdir(exist_ok=True)
+    return Console(home)
+
+
+def test_a_look_changes_nothing_though_the_home_has_a_space(spaced: Console) -> None:
+    before = sorted(spaced.home.rglob("*"))
+    said = examined(spaced)
+    assert said.code == 0, said.out
+    assert found(said, "database") == ("ok", f"schema {schema.head()}, not locked")
+    assert found(said, "blobs") == ("ok", (spaced.home / "blobs").as_uri())
+    assert sorted(spaced.home.rglob("*")) == before
+
+
+def test_a_database_url_that_cannot_be_is_a_problem(console: Console) -> None:
+    for url in ("nonsense", "sqlite://", "sqlite:///:memory:"):
+        state, advice = found(examined(console, DATABASE_URL=url), "database")
+        assert (state, "TEXT2SONG_DATABASE_URL" in advice) == ("problem", True), url
 
 
 def test_a_person_gets_a_line_for_each_check(console: Console) -> None:

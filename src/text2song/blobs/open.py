@@ -1,6 +1,7 @@
 """One URL decides where the blobs are; nothing above this asks which."""
 
 from pathlib import Path
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import url2pathname
 
@@ -8,6 +9,8 @@ from text2song.blobs.local import LocalBlobs
 from text2song.blobs.memory import MemoryBlobs
 from text2song.blobs.store import BlobStore
 from text2song.errors import InvalidSetting
+
+SETTING: Final = "TEXT2SONG_BLOBS_URL"
 
 
 def open_store(url: str) -> BlobStore:
@@ -17,19 +20,31 @@ def open_store(url: str) -> BlobStore:
         InvalidSetting: any other URL.
         StorageFailed, StorageFull: the folder cannot be made.
     """
+    folder = folder_of(url)
+    return MemoryBlobs() if folder is None else LocalBlobs(folder)
+
+
+def folder_of(url: str) -> Path | None:
+    """The folder that a URL names; None for `memory://`. Nothing is opened or made.
+
+    Raises:
+        InvalidSetting: any other URL.
+    """
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return LocalBlobs(_folder(parts, url=url))
+        return _folder(parts, url=url)
     if parts.scheme == "memory":
-        return MemoryBlobs()
+        return None
     if parts.scheme == "s3":
         raise InvalidSetting(
-            f"The storage {url!r} is not available yet: S3 arrives with the server deployment. "
+            f"{SETTING} is {url!r}, which is not available yet: S3 arrives with the server deployment. "
             "Until then use a folder, such as file:///srv/text2song/blobs.",
-            field="blobs_url",
+            field=SETTING,
         )
     raise InvalidSetting(
-        f"The storage {url!r} is of no known kind: use file:///absolute/folder.", field="blobs_url"
+        f"{SETTING} is {url!r}, of no known kind: use file:///absolute/folder, such as "
+        "file:///srv/text2song/blobs.",
+        field=SETTING,
     )
 
 
@@ -38,8 +53,8 @@ def _folder(parts: SplitResult, *, url: str) -> Path:
     is_plain = parts.netloc in {"", "localhost"} and not parts.query and not parts.fragment
     if not is_plain or not folder.is_absolute() or "\0" in str(folder):
         raise InvalidSetting(
-            f"The storage {url!r} is not an absolute folder: write it with three slashes, such as "
+            f"{SETTING} is {url!r}, which is no absolute folder: write it with three slashes, such as "
             "file:///srv/text2song/blobs, and with %23 for # and %3F for ?.",
-            field="blobs_url",
+            field=SETTING,
         )
     return folder

@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Final
 
 import httpx2
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
-from text2song.blobs.open import open_store
+from text2song.blobs.open import folder_of, open_store
 from text2song.cli.findings import Finding, State
 from text2song.cli.listener import open_listener
 from text2song.db import schema
@@ -22,6 +25,8 @@ from text2song.settings import NOISE_MODEL, Settings
 LITTLE_SPACE_BYTES: Final = 2_000_000_000
 """A small model is about that large; a take of ten seconds is half a megabyte."""
 PROBE_SECONDS: Final = 2.0
+PROBE_PREFIX: Final = ".doctor-"
+"""The dot keeps it from being a folder of blobs."""
 
 
 def check_home(settings: Settings) -> Finding:
@@ -63,14 +68,15 @@ def check_database(settings: Settings) -> Finding:
 
 def check_blobs(settings: Settings) -> Finding:
     """Whether bytes can be stored and read again."""
-    if not settings.home.is_dir():
+    folder = folder_of(settings.blobs)
+    if folder is None:
+        return Finding("blobs", State.NOTE, f"{settings.blobs}: nothing is kept after the studio stops.")
+    if not folder.exists():
         return Finding("blobs", State.OK, "none yet; their folder is made at the first start")
-    store = open_store(settings.blobs)
-    probe = store.put(b"text2song doctor", folder="probe", suffix=".txt")
-    try:
-        store.read(probe.key, verify=True)
-    finally:
-        store.delete(probe.key)
+    # A store of its own in there: the same disk, and whatever is written goes with it.
+    with tempfile.TemporaryDirectory(prefix=PROBE_PREFIX, dir=folder) as place:
+        store = open_store(Path(place).as_uri())
+        store.read(store.put(b"text2song doctor", folder="probe", suffix=".txt").key, verify=True)
     return Finding("blobs", State.OK, settings.blobs)
 
 
@@ -102,9 +108,15 @@ def check_port(port: int) -> Finding:
 
 
 def _is_there(settings: Settings) -> bool:
-    """A SQLite file that does not exist is not made by looking."""
-    prefix = "sqlite:///"
-    return not settings.database.startswith(prefix) or Path(settings.database.removeprefix(prefix)).exists()
+    """Looking makes no SQLite file; of a URL that cannot be, `open_engine` tells."""
+    try:
+        url = make_url(settings.database)
+    except (ArgumentError, ValueError):
+        return True
+    is_file = (
+        url.drivername == "sqlite" and url.database and not url.database.startswith((":memory:", "file:"))
+    )
+    return not is_file or Path(url.database or "").exists()
 
 
 def _is_studio(port: int) -> bool:
