@@ -1,4 +1,7 @@
-from collections.abc import Callable, Collection, Sequence
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,28 +120,23 @@ def test_codes_and_sound_are_the_same_bits_alone_and_in_any_company(
         assert np.array_equal(take.waveform.pcm, alone.waveform.pcm)
 
 
-def test_a_tiny_model_computes_on_one_thread_and_gives_the_others_back(
-    noise: MusicGen, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")], ids=["by itself", "where one was given"]
+)
+def test_threads_that_wait_sleep_unless_the_environment_says_otherwise(
+    given: str | None, expected: str
 ) -> None:
-    inside, outside = set(), set()
-    step = noise._decoder.step
-
-    def spy(tokens: torch.Tensor, *, tracks: Sequence[Track]) -> tuple[torch.Tensor, ...]:
-        inside.add(torch.get_num_threads())
-        return step(tokens, tracks=tracks)
-
-    def watch(_: Progress) -> Collection[int]:
-        outside.add(torch.get_num_threads())
-        return ()
-
-    monkeypatch.setattr(noise._decoder, "step", spy)
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        list(noise.generate([SPEC], watch=watch))
-    finally:
-        torch.set_num_threads(before)
-    assert (inside, outside) == ({1}, {2})
+    others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    program = "import sys, os, text2song.model; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        env=others if given is None else {**others, "OMP_WAIT_POLICY": given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # Torch reads it once, at its import: this must be there before.
+    assert told.stdout.split() == [expected, "False"]
 
 
 # --- Progress, dropping, order -----------------------------------------------------------------------
