@@ -20,7 +20,7 @@ from text2song.api import reference
 REFUSED_BY_MEANING: Final = {
     "POST /prompts": "letters that cannot be printed",
     "POST /generate": "two fields that exclude each other, a model or an adapter that is not there",
-    "GET /generate": "a number of sequences that is not the number of ids",
+    "GET /generate": "other numbers of sequences and ids; filters with ids, or a wait without them",
     "GET /audio/compare": "the same id twice",
     "GET /audio/{audio_id}/stream": "a Range that is none",
 }

@@ -164,6 +164,14 @@ def test_an_unknown_job_is_not_found_at_once(shared_desk: Desk, method: str, pat
         (f"ids={NOBODY_HAS_THIS_ID}&wait=nan", 422, "wait"),
         (f"ids={NOBODY_HAS_THIS_ID}&wait=1&since=x", 422, "since"),
         (f"ids={NOBODY_HAS_THIS_ID}&wait=1&since=1,2", 422, "since"),
+        (f"ids={NOBODY_HAS_THIS_ID}&status=queued", 422, "status"),
+        (f"ids={NOBODY_HAS_THIS_ID}&prompt_id={NOBODY_HAS_THIS_ID}", 422, "prompt_id"),
+        (f"ids={NOBODY_HAS_THIS_ID}&cursor=abc", 422, "cursor"),
+        (f"ids={NOBODY_HAS_THIS_ID}&limit=50", 422, "limit"),
+        ("wait=1", 422, "wait"),
+        ("wait=0", 422, "wait"),
+        ("since=1", 422, "since"),
+        ("status=queued&since=1", 422, "since"),
     ],
 )
 def test_bad_queries_are_named(shared_desk: Desk, query: str, status: int, field: str) -> None:

@@ -27,6 +27,8 @@ ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
 }
 WAIT_LIMIT_SECONDS: Final = 60.0
 IDS_LIMIT: Final = 100
+_OF_A_PAGE: Final = ("status", "prompt_id", "cursor", "limit")
+_OF_IDS: Final = ("wait", "since")
 
 Wait = Annotated[
     float,
@@ -86,7 +88,11 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Page[JobOut]:
-    """The queue and its history, newest first; with `ids`, these jobs in this order."""
+    """The queue and its history, newest first; with `ids`, these jobs in this order.
+
+    `wait` and `since` go with `ids`; filters, `cursor` and `limit` go without them.
+    """
+    _refuse_what_would_be_ignored(request)
     if ids is None:
         return await run_in_threadpool(
             _page, studio, status=status, prompt_id=prompt_id, cursor=cursor, limit=limit
@@ -150,6 +156,19 @@ def _page(
 async def _wait(request: Request, since: dict[uuid.UUID, int], *, seconds: float) -> None:
     watcher: Watcher = request.app.state.generation_watcher
     await watcher.changed(since, timeout_seconds=seconds)
+
+
+def _refuse_what_would_be_ignored(request: Request) -> None:
+    """An answer that leaves out what was asked for looks as if it had regarded it."""
+    given = request.query_params
+    if "ids" in given:
+        if stray := next((name for name in _OF_A_PAGE if name in given), None):
+            raise InvalidInput(
+                f"{stray} does not go with ids, which names the jobs already: leave out one of the two.",
+                field=stray,
+            )
+    elif stray := next((name for name in _OF_IDS if name in given), None):
+        raise InvalidInput(f"{stray} goes with ids: say which jobs to wait for.", field=stray)
 
 
 def _as_ids(text: str) -> list[uuid.UUID]:
