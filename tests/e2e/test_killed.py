@@ -1,5 +1,6 @@
 """`kill -9` of a real server at any moment: every accepted job ends succeeded, no take lost, none doubled."""
 
+import hashlib
 import random
 import time
 from pathlib import Path
@@ -117,5 +118,9 @@ def _require_every_take_once(server: Server, jobs: list[dict[str, Any]]) -> None
 
 
 def _require_no_row_without_bytes(server: Server) -> None:
-    for path, size in _rows(server, "SELECT storage_path, size_bytes FROM audio_samples"):
-        assert (server.home / "blobs" / str(path)).stat().st_size == size
+    """Sound, outline and codes: there, and whole; a blob's name is the digest of its bytes."""
+    rows = _rows(server, "SELECT sha256, storage_path, peaks_path, codes_path FROM audio_samples")
+    for sha256, *paths in rows:
+        digests = [hashlib.sha256((server.home / "blobs" / str(p)).read_bytes()).hexdigest() for p in paths]
+        assert digests == [Path(str(path)).name.partition(".")[0] for path in paths]
+        assert digests[0] == sha256
