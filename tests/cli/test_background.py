@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from text2song.cli import background
 from text2song.cli.background import BackgroundWorker
 from text2song.errors import ModelMissing, StudioError, Unavailable, UnexpectedFailure
 from text2song.jobs.threads import ThreadQueue
@@ -56,6 +57,55 @@ def test_while_it_loads_it_is_not_ready(studio: Studio, monkeypatch: pytest.Monk
     may_go_on.set()
     worker.stop()
     assert not worker.is_loading
+
+
+def test_a_model_that_comes_after_the_stop_is_not_served(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_come, has_left = threading.Event(), threading.Event()
+
+    class LateWorker:
+        def __init__(self, *_: object) -> None: ...
+
+        def start(self) -> None:
+            assert may_come.wait(WAIT_SECONDS)
+
+        def stop(self) -> None:
+            has_left.set()
+
+    monkeypatch.setattr(worker_main, "Worker", LateWorker)
+    monkeypatch.setattr(background, "LOADING_SECONDS", 0.0)
+    called: list[str] = []
+    worker = BackgroundWorker(studio, ThreadQueue())
+    worker.start(when_ready=lambda: called.append("ready"), when_failed=lambda: called.append("failed"))
+    worker.stop()
+    may_come.set()
+    assert has_left.wait(WAIT_SECONDS)
+    assert called == []
+
+
+def test_nobody_is_welcomed_by_a_process_that_is_asked_to_stop(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class QuickWorker:
+        def __init__(self, *_: object) -> None: ...
+
+        def start(self) -> None: ...
+
+        def stop(self) -> None: ...
+
+    monkeypatch.setattr(worker_main, "Worker", QuickWorker)
+    for is_asked in (True, False):
+        called: list[str] = []
+        worker = BackgroundWorker(studio, ThreadQueue())
+        worker.start(
+            when_ready=lambda: called.append("ready"),  # noqa: B023  # it is called in this round
+            when_failed=lambda: called.append("failed"),  # noqa: B023  # as above
+            is_stopping=lambda: is_asked,  # noqa: B023  # as above
+        )
+        worker.stop()
+        worker.end()  # returns: nothing loads any more
+        assert called == ([] if is_asked else ["ready"])
 
 
 def test_a_surprise_is_told_too(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,17 @@
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import httpx2
+import pytest
 import soundfile
 
-from tests.cli.console import Console, ended
+from tests.cli.console import Console, ended, read_until
 from tests.servers import free_port
 
 PATIENCE_SECONDS = 90.0
@@ -71,6 +73,40 @@ def test_a_server_that_is_stopped_while_its_model_loads_ends_well(furnished: Con
     said = ended(process)
     assert said.code == 0, said.err
     assert "Traceback" not in said.err
+
+
+SLOW_TO_LOAD = """
+import atexit, sys, time
+from text2song.cli.__main__ import main
+from text2song.worker import main as worker
+
+def load(studio):
+    print("it loads", file=sys.stderr, flush=True)
+    time.sleep(600)
+
+atexit.register(lambda: print("the interpreter was taken apart", file=sys.stderr))
+worker.generation_handler = load
+main()
+"""
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("worker",)])
+def test_a_service_that_is_stopped_while_its_model_loads_takes_nothing_apart_under_it(
+    furnished: Console, command: tuple[str, ...]
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_TO_LOAD, *command],
+        env=furnished.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    read_until(process, "it loads")
+    process.send_signal(signal.SIGTERM)
+    said = ended(process)
+    assert (said.code, said.out) == (0, ""), said.err
+    assert "Traceback" not in said.err
+    assert "taken apart" not in said.err
 
 
 def wait_until(is_true: Callable[[], bool], *, process: "subprocess.Popen[str]") -> None:

@@ -1,6 +1,6 @@
 """The API of one studio: the edge of `app.py` with every feature's router, over one composition root."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -24,8 +24,17 @@ SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
 """The built web studio, where the package carries one."""
 
 
-def build_api(studio: Studio, *, ready_checks: Sequence[ReadyCheck] = ()) -> FastAPI:
-    """The application that a server runs; `ready_checks` are the entrypoint's own."""
+def build_api(
+    studio: Studio,
+    *,
+    ready_checks: Sequence[ReadyCheck] = (),
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> FastAPI:
+    """The application that a server runs; `ready_checks` are the entrypoint's own.
+
+    Once `is_stopping`, everybody who waits for a job is let go: otherwise every open page would hold
+    the stop up until its long poll is cut off.
+    """
     settings = studio.settings
     app = create_app(
         ApiOptions(
@@ -38,6 +47,8 @@ def build_api(studio: Studio, *, ready_checks: Sequence[ReadyCheck] = ()) -> Fas
     )
 
     def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, bool]]:
+        if is_stopping():
+            return {}  # a job that is not there ends the wait for it
         with studio.read() as reader:
             return generations.sequences(reader, job_ids)
 

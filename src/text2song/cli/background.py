@@ -1,5 +1,7 @@
 """A worker whose model loads in the background, while the process already answers requests."""
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -24,12 +26,23 @@ class BackgroundWorker:
         self._studio = studio
         self._queue = queue
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
         self._leave: Callable[[], None] | None = None
+        self._is_stopping = threading.Event()
         self.failure: StudioError | None = None
         """Why the model could not be loaded."""
 
-    def start(self, *, when_ready: Callable[[], None], when_failed: Callable[[], None]) -> None:
-        """Begin; exactly one of the two is called, from the background."""
+    def start(
+        self,
+        *,
+        when_ready: Callable[[], None],
+        when_failed: Callable[[], None],
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Begin; one of the two is called, from the background; neither, where the process stops meanwhile.
+
+        `is_stopping` tells of a stop that was asked for and has not come to `stop` yet.
+        """
 
         def load() -> None:
             try:
@@ -37,7 +50,10 @@ class BackgroundWorker:
             except Exception as error:  # noqa: BLE001  # whatever it is, the process must hear of it and end
                 self.failure = _told(error)
                 when_failed()
-            else:
+                return
+            if self._is_stopping.is_set():
+                self._leave_once()
+            elif not is_stopping():
                 when_ready()
 
         self._thread = threading.Thread(target=load, name="model loader", daemon=True)
@@ -58,14 +74,28 @@ class BackgroundWorker:
         if self.failure is not None:
             raise self.failure
         if self._leave is None:
-            raise Unavailable("the model is still loading")
+            raise Unavailable("the model is still loading. Try again in a moment.")
 
     def stop(self) -> None:
-        """Hand unfinished jobs back and leave."""
+        """Hand unfinished jobs back and leave; a model that comes later is not served any more."""
+        self._is_stopping.set()
         if self._thread is not None:
             self._thread.join(LOADING_SECONDS)
-        if self._leave is not None:
-            self._leave()
+        self._leave_once()
+
+    def end(self) -> None:
+        """The last step of the process, when all else is closed; it may not return.
+
+        Raises:
+            StudioError: why the model could not be loaded.
+        """
+        if self.failure is not None:
+            raise self.failure
+        if self.is_loading:
+            # Ending the interpreter under a thread that is inside torch can crash it; all else is in order.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
 
     def _load(self) -> None:
         from text2song.worker.main import Worker  # noqa: PLC0415  # torch: not before somebody needs it
@@ -73,6 +103,12 @@ class BackgroundWorker:
         worker = Worker(self._studio, self._queue)
         worker.start()
         self._leave = worker.stop
+
+    def _leave_once(self) -> None:
+        with self._lock:
+            leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
 
 
 def _told(error: Exception) -> StudioError:

@@ -1,11 +1,7 @@
 """What `serve` does: one process with the API, the page and a worker."""
 
-import os
 import socket
-import sys
-from collections.abc import Callable, Collection, Mapping
 from typing import Final
-from uuid import UUID
 
 import uvicorn
 
@@ -17,10 +13,7 @@ from text2song.cli.listener import open_listener, url_of
 from text2song.cli.notices import notice_for, served_model
 from text2song.cli.opening import opened_studio, settings_for, thread_queue
 from text2song.cli.signals import StopSignals
-from text2song.generation import queries as generations
-from text2song.jobs.watch import Watcher
 from text2song.settings import Settings
-from text2song.studio import Studio
 
 SHUTDOWN_SECONDS: Final = 3
 """How long open requests may take to end; what still streams then is cut off, and asks again later."""
@@ -37,12 +30,7 @@ def serve(answer: Answer, *, host: str, port: int) -> None:
     with StopSignals() as stop, open_listener(host, port=port) as listener:
         settings = _answering_as(settings, host=host)
         worker = _run(settings, listener, answer=answer, stop=stop)
-    if worker.failure is not None:
-        raise worker.failure
-    if worker.is_loading:
-        # Ending the interpreter under a thread that is inside torch can crash it; all else is in order.
-        sys.stdout.flush()
-        os._exit(0)
+    worker.end()
 
 
 def _answering_as(settings: Settings, *, host: str) -> Settings:
@@ -58,38 +46,41 @@ def _run(
     queue = thread_queue(settings)
     with opened_studio(settings, answer=answer, queue=queue) as studio:
         worker = BackgroundWorker(studio, queue)
-        app = build_api(studio, ready_checks=[ReadyCheck("worker", worker.require_ready)])
-        server = uvicorn.Server(_options(app))
-        app.state.generation_watcher = _watcher(studio, is_stopping=lambda: server.should_exit)
-        url = url_of(listener)
 
-        def welcome() -> None:
-            if not server.should_exit:
-                _welcome(settings, url=url, answer=answer)
+        def is_stopping() -> bool:
+            return server.should_exit or stop.asked.is_set()
+
+        app = build_api(
+            studio, ready_checks=[ReadyCheck("worker", worker.require_ready)], is_stopping=is_stopping
+        )
+        server = _Server(_options(app), stop=stop)
+        url = url_of(listener)
 
         def leave() -> None:
             server.should_exit = True
 
-        worker.start(when_ready=welcome, when_failed=leave)
-        if not stop.asked.is_set():
-            server.run(sockets=[listener])
+        worker.start(
+            when_ready=lambda: _welcome(settings, url=url, answer=answer),
+            when_failed=leave,
+            is_stopping=is_stopping,
+        )
+        server.run(sockets=[listener])
         worker.stop()
     return worker
 
 
-def _watcher(studio: Studio, *, is_stopping: Callable[[], bool]) -> Watcher:
-    """The API's own watcher, but one that lets go of everybody who waits when the server stops.
+class _Server(uvicorn.Server):
+    """Hears signals itself while it runs, and minds those that came before."""
 
-    Otherwise every open page would hold the stop up until its long poll is cut off.
-    """
+    def __init__(self, config: uvicorn.Config, *, stop: StopSignals) -> None:
+        super().__init__(config)
+        self._stop = stop
 
-    def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, bool]]:
-        if is_stopping():
-            return {}  # a job that is not there ends the wait for it
-        with studio.read() as reader:
-            return generations.sequences(reader, job_ids)
-
-    return Watcher(sequences)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """The signal handlers are uvicorn's by now: whatever is not in `asked` goes to `should_exit`."""
+        await super().startup(sockets)
+        if self._stop.asked.is_set():
+            self.should_exit = True
 
 
 def _options(app: object) -> uvicorn.Config:

@@ -28,8 +28,7 @@ def work(answer: Answer) -> None:
                 document, text=f"The worker is ready: {manifest.id}, up to {settings.capacity} takes."
             )
 
-        worker.start(when_ready=welcome, when_failed=stop.asked.set)
+        worker.start(when_ready=welcome, when_failed=stop.asked.set, is_stopping=stop.asked.is_set)
         stop.asked.wait()
         worker.stop()
-    if worker.failure is not None:
-        raise worker.failure
+    worker.end()
