@@ -1,6 +1,6 @@
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -46,7 +46,10 @@ def a_claim() -> Claim:
 
 
 def leases_of(heart: Callable[[Claim, Report | None], bool]) -> Leases:
-    return Leases(heart, beat_seconds=BEAT_SECONDS, lease_seconds=LEASE_SECONDS)
+    def beat(news: Mapping[Claim, Report | None]) -> set[Claim]:
+        return {claim for claim, report in news.items() if not heart(claim, report)}
+
+    return Leases(beat, beat_seconds=BEAT_SECONDS, lease_seconds=LEASE_SECONDS)
 
 
 @pytest.fixture(autouse=True)
@@ -173,6 +176,24 @@ def test_a_beat_that_hangs_for_longer_than_the_lease_is_a_lost_lease(watch: Watc
         leases.add([claim])
         wait_until(lambda: leases.is_lost(claim))
     assert len(heart.beats) == 1
+
+
+def test_a_hanging_beat_hides_no_lost_lease(watch: Watch) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def answer(_: Claim) -> bool:
+        hangs.set()
+        return goes_on.wait(10)
+
+    claims = [a_claim() for _ in range(8)]
+    with leases_of(Heart(answer)) as leases:
+        leases.add(claims)
+        assert hangs.wait(10)
+        watch.now += LEASE_SECONDS + 0.01
+        assert all(leases.is_lost(claim) for claim in claims)  # while the beat still hangs
+        goes_on.set()
+        time.sleep(BEAT_SECONDS * 3)
+        assert all(leases.is_lost(claim) for claim in claims)  # a late answer brings nothing back
 
 
 def test_a_cancel_in_the_database_is_heard_with_the_next_beat(studio: Studio) -> None:

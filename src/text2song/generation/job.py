@@ -7,7 +7,7 @@ fence of its job's claim: bytes first, then the row.
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from text2song.audio import service as audio
 from text2song.audio.recording import record
-from text2song.errors import ClaimLost, StudioError, TakesFailed
+from text2song.errors import ClaimLost, OutOfMemory, StudioError, TakesFailed, UnexpectedFailure
 from text2song.generation.tables import GenerationJob, GenerationTake
 from text2song.jobs import lifecycle
 from text2song.jobs.columns import JobStatus
@@ -70,29 +70,46 @@ class GenerationHandler:
         self._studio = studio
         self.model = model
         """What this worker serves."""
+        self._rows_that_fit = model.capacity
         self._provenance = _provenance(model)
         self.speed: float | None = None
         """Seconds of audio made in a second of work; None before the first take."""
 
     @property
     def capacity(self) -> int:
-        """Takes that are made at the same time."""
-        return self.model.capacity
+        """Takes that are made at the same time; fewer once the memory was too small for more."""
+        return self._rows_that_fit
 
     def accepts(self) -> ColumnElement[bool]:
-        """Jobs for this model."""
-        return GenerationJob.model == self.model.info.id
+        """Jobs for this model, and for these weights where a job asks for certain ones."""
+        info = self.model.info
+        any_weights = GenerationJob.fingerprint.is_(None)
+        return (GenerationJob.model == info.id) & (
+            any_weights | (GenerationJob.fingerprint == info.fingerprint)
+        )
 
     def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
-        """Make what the claimed jobs still lack, and end each job when its last take is done."""
+        """Make a batch of what the claimed jobs still lack; each job ends with its last take."""
         rows, tallies = self._load(claims)
         for claim, tally in tallies.items():
             if not tally.rows_left:  # all made by an attempt that was lost at the very end
                 self._settle(claim, tally, leases)
-        for start in range(0, len(rows), self.capacity):
-            batch = [row for row in rows[start : start + self.capacity] if not leases.is_lost(row.claim)]
-            if batch and not is_stopping():
-                self._make(batch, tallies, leases, is_stopping=is_stopping)
+        batch = rows[: self.capacity]
+        if not batch:
+            return
+        try:
+            answered = self._make(batch, tallies, leases, is_stopping=is_stopping)
+        except OutOfMemory:
+            if len(batch) == 1:
+                raise
+            self._rows_that_fit = len(batch) // 2
+            log.warning("out of memory", rows=len(batch), next_rows=self._rows_that_fit)
+        else:
+            missing = [row for row in batch if row.take_id not in answered and not leases.is_lost(row.claim)]
+            if missing and not is_stopping():
+                raise RuntimeError(f"the model gave no result for {len(missing)} of {len(batch)} takes")
+        if not is_stopping():
+            self._hand_back(tallies, leases)
 
     def _load(self, claims: Sequence[Claim]) -> tuple[list[_Row], dict[Claim, _Tally]]:
         rows: list[_Row] = []
@@ -133,18 +150,28 @@ class GenerationHandler:
         leases: Leases,
         *,
         is_stopping: Callable[[], bool],
-    ) -> None:
+    ) -> set[uuid.UUID]:
+        """Have the model make the takes; answers the ids of those that had an end."""
+
         def watch(progress: Progress) -> list[int]:
             self._report(batch, tallies, leases, progress)
             return [n for n, row in enumerate(batch) if is_stopping() or leases.is_lost(row.claim)]
 
         began = time.monotonic()
         made_seconds = 0.0
+        answered: set[uuid.UUID] = set()
         for result in self.model.generate([row.spec for row in batch], watch=watch):
             row, tally = batch[result.row], tallies[batch[result.row].claim]
-            error = self._save(row, result.outcome, leases)
+            if leases.is_lost(row.claim):
+                continue
+            try:
+                error = self._save(row, result.outcome)
+            except ClaimLost:  # cancelled in this very moment, or another's: nothing was written
+                leases.lose(row.claim)
+                continue
             if error is not None and error.is_retryable:
                 tally.passing_error = error
+            answered.add(row.take_id)
             made_seconds += 0.0 if error else row.spec.duration_seconds
             tally.frames_by_row[row.take_id] = self.model.info.frames_for(row.spec.duration_seconds)
             tally.rows_left -= 1
@@ -152,6 +179,19 @@ class GenerationHandler:
                 self._settle(row.claim, tally, leases)
         if made_seconds:
             self._learn_speed(made_seconds / (time.monotonic() - began))
+        return answered
+
+    def _hand_back(self, tallies: dict[Claim, _Tally], leases: Leases) -> None:
+        """Jobs that did not fit into this batch wait for the next, and let others have their turn."""
+        for claim, tally in tallies.items():
+            if not tally.rows_left or leases.is_lost(claim):
+                continue
+            if tally.passing_error is not None:  # the next batch would meet it too: wait, and count
+                self._settle(claim, tally, leases)
+                continue
+            with self._studio.work() as work:
+                lifecycle.hand_back(work.session, GenerationJob, claim, rows=tally.rows_left)
+            leases.drop(claim)
 
     def _report(
         self,
@@ -167,21 +207,23 @@ class GenerationHandler:
         for claim in {row.claim for row in batch}:
             leases.report(claim, Report(tallies[claim].progress, progress.stage))
 
-    def _save(self, row: _Row, outcome: GeneratedTake | StudioError, leases: Leases) -> StudioError | None:
-        """Store a finished take or why there is none; answers the error, if any."""
-        if leases.is_lost(row.claim):
-            return None
-        try:
-            if isinstance(outcome, GeneratedTake):
+    def _save(self, row: _Row, outcome: GeneratedTake | StudioError) -> StudioError | None:
+        """Store a finished take, or why there is none unless that may pass; answers the error, if any.
+
+        Raises:
+            ClaimLost: when the job is no longer this worker's.
+        """
+        error = outcome if isinstance(outcome, StudioError) else None
+        if isinstance(outcome, GeneratedTake):
+            try:
                 self._keep(row, outcome)
-                return None
-            if not outcome.is_retryable:
-                self._mark_failed(row, outcome)
-        except ClaimLost:
-            return None  # cancelled in this very moment, or another's: nothing was written
-        except StudioError as error:
-            return error
-        return outcome
+            except ClaimLost:
+                raise
+            except StudioError as fault:
+                error = fault
+        if error is not None and not error.is_retryable:
+            self._mark_failed(row, error)
+        return error
 
     def _keep(self, row: _Row, take: GeneratedTake) -> None:
         recording = record(
@@ -191,14 +233,7 @@ class GenerationHandler:
             codebook_size=self.model.info.codebook_size,
             metadata={"sentence": row.spec.sentence, "model": self.model.info.id},
         )
-        origin = audio.Origin(
-            row.origin.prompt_id,
-            row.origin.adapter_id,
-            row.origin.user_id,
-            row.origin.model,
-            row.spec,
-            {**row.origin.provenance, "token_ids": list(take.token_ids)},
-        )
+        origin = replace(row.origin, provenance={**row.origin.provenance, "token_ids": list(take.token_ids)})
         try:
             with self._studio.work() as work:
                 lifecycle.hold(work.session, GenerationJob, row.claim)
@@ -241,17 +276,19 @@ class GenerationHandler:
             self.speed = SPEED_MEMORY * self.speed + (1 - SPEED_MEMORY) * measured
 
 
-def _verdict(session: Session, claim: Claim) -> TakesFailed | None:
-    """Why the job failed, read from its takes; None when all were made."""
+def _verdict(session: Session, claim: Claim) -> StudioError | None:
+    """Why the job failed, read from its takes; None when every single one was made."""
     rows = session.execute(
         select(GenerationTake.status, GenerationTake.error_message).where(
             GenerationTake.job_id == claim.job_id
         )
     ).all()
     messages = [row.error_message for row in rows if row.status == JobStatus.FAILED]
-    if not messages:
-        return None
-    return TakesFailed(f"{len(messages)} of {len(rows)} takes failed: {messages[0]}")
+    if messages:
+        return TakesFailed(f"{len(messages)} of {len(rows)} takes failed: {messages[0]}")
+    if any(row.status != JobStatus.SUCCEEDED for row in rows):
+        return UnexpectedFailure("some takes have no end yet. The job is tried again by itself.")
+    return None
 
 
 def _provenance(model: MusicModel) -> dict[str, Any]:

@@ -82,6 +82,16 @@ class _Outlook:
     running_costs: Mapping[str, float]
     """Seconds of audio that running jobs of a model still have to make."""
     notices: Mapping[str, str | None]
+    served: Collection[str]
+    """Models that a living worker serves."""
+
+    def notice(self, job: GenerationJob) -> str | None:
+        if job.status == JobStatus.QUEUED and job.model not in self.served:
+            return (
+                f"No worker serves {job.model} now, so this job waits: start one with "
+                f"TEXT2SONG_MODEL={job.model}, or cancel the job."
+            )
+        return self.notices.get(job.model)
 
     def eta_seconds(self, job: GenerationJob) -> float | None:
         speed = self.speeds.get(job.model)
@@ -125,6 +135,7 @@ def _outlook(reader: Reader, jobs: Sequence[GenerationJob]) -> _Outlook:
         speeds={name: speed for name, speed in speeds.items() if speed > 0},
         running_costs=_running_costs(reader, waiting),
         notices={model.name: models.notice_of(model) for model in known},
+        served={model.name for model in known if model.id in workers},
     )
 
 
@@ -156,12 +167,11 @@ def _described(
         eta_seconds=outlook.eta_seconds(job),
         sequence=job.sequence,
         attempts=job.attempts,
-        # an error of an earlier attempt stays in the row, and is no news once the job succeeded
-        error=None if job.status == JobStatus.SUCCEEDED else _error(job.error_code, job.error_message),
+        error=_error(job.error_code, job.error_message),
         prompt_id=job.prompt_id,
         sentence=job.sentence,
         model=job.model,
-        notice=outlook.notices.get(job.model),
+        notice=outlook.notice(job),
         priority=job.priority,
         num_samples=job.num_samples,
         sides=[

@@ -51,7 +51,6 @@ def submit(work: Work, body: GenerateIn, *, idempotency_key: str | None = None) 
         earlier = _earlier(work, digest, asked)
         if earlier is not None:
             return earlier
-    _require_room(work)
     try:
         with work.session.begin_nested():
             job = _again(work, body) if body.from_sample else _new(work, body)
@@ -86,7 +85,15 @@ def retry(work: Work, job_id: uuid.UUID) -> GenerationJob:
     """
     origin = queries.get(work, job_id)
     if origin.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
-        raise Conflict(f"this job is {origin.status}: only a failed or cancelled one can be retried.")
+        raise Conflict(
+            f"only a failed or cancelled job can be retried; this one is {origin.status}: submit a new one."
+        )
+    retrying = select(GenerationJob.id).where(
+        GenerationJob.retry_of == origin.id,
+        GenerationJob.status.in_([JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.SUCCEEDED]),
+    )
+    if (other := work.session.scalar(retrying.limit(1))) is not None:
+        raise Conflict(f"this job is being retried already, or was: follow GET /generate/{other}.")
     unmade = (
         select(GenerationTake)
         .where(GenerationTake.job_id == origin.id, GenerationTake.status != JobStatus.SUCCEEDED)
@@ -94,8 +101,9 @@ def retry(work: Work, job_id: uuid.UUID) -> GenerationJob:
     )
     takes = [_retaken(take) for take in work.session.scalars(unmade)]
     if not takes:
-        raise Conflict("every take of this job was made before it ended: there is nothing to retry.")
-    _require_room(work)
+        raise Conflict(
+            "every take was made before this job ended, so nothing is left to retry: listen to its samples."
+        )
     plan = _Plan(
         sentence=origin.sentence,
         model=models.choose(work, origin.model),
@@ -104,6 +112,7 @@ def retry(work: Work, job_id: uuid.UUID) -> GenerationJob:
         params=origin.generation_params,
         priority=origin.priority,
         takes=takes,
+        fingerprint=origin.fingerprint,
     )
     job = _add(work, prompts.get(work, origin.prompt_id), plan)
     job.retry_of = origin.id
@@ -131,6 +140,8 @@ class _Plan:
     params: dict[str, Any]
     priority: int
     takes: Sequence[_PlannedTake]
+    fingerprint: str | None = None
+    """Of the only weights that will do."""
 
 
 def _new(work: Work, body: GenerateIn) -> GenerationJob:
@@ -193,11 +204,12 @@ def _again(work: Work, body: GenerateIn) -> GenerationJob:
         "from_sample": str(sample.id),
     }
     take = _PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)
-    plan = _Plan(spec.sentence, model, 1, [side], params, body.priority, [take])
+    plan = _Plan(spec.sentence, model, 1, [side], params, body.priority, [take], model.fingerprint)
     return _add(work, prompts.get(work, sample.prompt_id), plan)
 
 
 def _add(work: Work, prompt: Prompt, plan: _Plan) -> GenerationJob:
+    _require_room(work, plan.model)
     durations = [take.spec.duration_seconds for take in plan.takes]
     job = GenerationJob(
         prompt_id=prompt.id,
@@ -209,6 +221,7 @@ def _add(work: Work, prompt: Prompt, plan: _Plan) -> GenerationJob:
         frames_total=sum(frames_in(seconds, frame_rate=plan.model.frame_rate) for seconds in durations),
         sentence=plan.sentence,
         model=plan.model.name,
+        fingerprint=plan.fingerprint,
         num_samples=plan.num_samples,
         sides=plan.sides,
         generation_params=plan.params,
@@ -283,13 +296,15 @@ def _retaken(take: GenerationTake) -> _PlannedTake:
     return _PlannedTake(number=take.take, side=take.side, spec=spec, adapter_id=take.adapter_id)
 
 
-def _require_room(work: Work) -> None:
+def _require_room(work: Work, model: Model) -> None:
+    query = select(func.count()).select_from(GenerationJob)
     waiting = work.session.scalar(
-        select(func.count()).select_from(GenerationJob).where(GenerationJob.status == JobStatus.QUEUED)
+        query.where(GenerationJob.status == JobStatus.QUEUED, GenerationJob.model == model.name)
     )
     if (waiting or 0) >= work.settings.max_queued_jobs:
         raise Unavailable(
-            f"{waiting} jobs wait already, which is the limit. Wait until some are done, or cancel some."
+            f"{waiting} jobs wait for {model.name} already, which is the limit. Wait until some are done, or "
+            "cancel some (DELETE /generate/{id})."
         )
 
 

@@ -22,6 +22,8 @@ class GenerationJob(JobColumns, Base):
     prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("prompts.id", ondelete="CASCADE"), index=True)
     sentence: Mapped[str] = mapped_column(Text)
     model: Mapped[str] = mapped_column(String(200))
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+    """Of the only weights that will do, where a take is made again; else any of that model."""
     num_samples: Mapped[int]
     """Takes of each side."""
     sides: Mapped[list[Any]] = mapped_column(JsonDocument)

@@ -85,7 +85,7 @@ class JobColumns(Identified):
     @classmethod
     def retry_of(cls) -> Mapped[uuid.UUID | None]:
         """The job that this one tries again, by hand."""
-        return mapped_column(ForeignKey(f"{cls.__tablename__}.id", ondelete="SET NULL"))
+        return mapped_column(ForeignKey(f"{cls.__tablename__}.id", ondelete="SET NULL"), index=True)
 
     @declared_attr.directive
     @classmethod

@@ -7,7 +7,7 @@ cancel is heard within one beat.
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -17,8 +17,8 @@ from text2song.jobs.lifecycle import Claim, Report
 
 log = structlog.get_logger(__name__)
 
-Beat = Callable[[Claim, Report | None], bool]
-"""Renews one lease in a unit of its own; False when the claim is lost."""
+Beat = Callable[[Mapping[Claim, Report | None]], Collection[Claim]]
+"""Renews these leases in one unit, and stores what is new of each; answers the claims that are lost."""
 
 
 class Leases:
@@ -62,30 +62,40 @@ class Leases:
         self._reports[claim] = report
 
     def is_lost(self, claim: Claim) -> bool:
-        """Whether the job is no longer ours: cancelled, given away, or we were silent for too long."""
+        """Whether the job is no longer ours: cancelled, given away, or we were silent for too long.
+
+        Asked of the clock too, so that a beat which hangs in the database hides nothing.
+        """
+        renewed = self._renewed.get(claim)
+        if renewed is not None and time.monotonic() - renewed >= self._lease_seconds:
+            self.lose(claim)
         return claim in self._lost
+
+    def lose(self, claim: Claim) -> None:
+        """The job was found to be another's, or nobody's."""
+        self._lost.add(claim)
 
     def _run(self) -> None:
         while not self._closed.wait(self._beat_seconds):
-            for claim in list(self._renewed):
-                if claim not in self._lost:
-                    self._renew(claim)
+            held = [claim for claim in list(self._renewed) if not self.is_lost(claim)]
+            if held:
+                self._renew(held)
 
-    def _renew(self, claim: Claim) -> None:
+    def _renew(self, held: Collection[Claim]) -> None:
         began = time.monotonic()
-        report = self._reports.get(claim)
-        news = report if report != self._sent.get(claim) else None
+        reports = {claim: self._reports.get(claim) for claim in held}
+        news = {
+            claim: report if report != self._sent.get(claim) else None for claim, report in reports.items()
+        }
         try:
-            is_ours = self._beat(claim, news)
+            lost = self._beat(news)
         except Exception as error:  # noqa: BLE001  # a database that is down now may be up at the next beat
-            log.warning("beat failed", job_id=str(claim.job_id), error=str(error))
-            # Past its lease the job may be another's: stop before both work on it. The time that the
-            # failing beat itself took counts.
-            is_ours = time.monotonic() - self._renewed.get(claim, began) < self._lease_seconds
-        else:
-            if claim in self._renewed:
+            log.warning("beat failed", jobs=len(held), error=str(error))
+            return
+        for claim in held:
+            if claim in lost:
+                self.lose(claim)
+            elif claim in self._renewed:
                 self._renewed[claim] = began
-            if report is not None:
-                self._sent[claim] = report
-        if not is_ours:
-            self._lost.add(claim)
+                if (report := reports[claim]) is not None:
+                    self._sent[claim] = report

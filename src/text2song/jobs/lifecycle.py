@@ -161,6 +161,12 @@ def release(session: Session, table: JobTable, claim: Claim) -> None:
     _set(session, table, _held(table, claim), values)
 
 
+def hand_back(session: Session, table: JobTable, claim: Claim, *, rows: int) -> None:
+    """Let the job wait for its next batch of `rows`: its user was served, and others come between."""
+    values = {**_waiting(table), "attempts": table.attempts - 1, "rows": rows}
+    _set(session, table, _held(table, claim), values)
+
+
 def cancel(session: Session, table: JobTable, job_id: uuid.UUID, *, now: dt.datetime) -> bool:
     """Take the job from the queue or from its worker; False when it was over already."""
     is_open = table.status.in_([JobStatus.QUEUED, JobStatus.RUNNING])

@@ -1,4 +1,4 @@
-"""What a worker does when a bell rings. The same in a thread and in Celery.
+"""What a worker does when a bell rings, whatever rang it.
 
 The runner knows no feature: the entrypoint hands it a handler for each kind of job.
 """
@@ -69,9 +69,12 @@ class Handler(Protocol):
         ...
 
     def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
-        """Do the work and end each job, unless its lease is lost or the worker is stopping.
+        """Do one batch: as much as fits at the same time, then end each job or hand it back.
 
-        What is finished is saved when it is finished. An exception fails the jobs that are not over.
+        A job that needs more than one batch is handed back after each (`lifecycle.hand_back`), so
+        that others have their turn between. What is finished is saved when it is finished. Jobs whose
+        lease is lost are left alone, and when the worker is stopping the runner hands back what is
+        unfinished. An exception fails the jobs that are not over.
         """
         ...
 
@@ -148,7 +151,7 @@ class Runner:
 
     def _do(self, handler: Handler, claims: list[Claim]) -> None:
         leases = Leases(
-            lambda claim, report: self._beat(handler, claim, report),
+            lambda reports: self._beat(handler, reports),
             beat_seconds=self._pace.beat_seconds,
             lease_seconds=self._pace.lease_seconds,
         )
@@ -161,16 +164,20 @@ class Runner:
         if self._stopping.is_set():
             self._release(handler, claims)
 
-    def _beat(self, handler: Handler, claim: Claim, report: Report | None) -> bool:
+    def _beat(self, handler: Handler, reports: Mapping[Claim, Report | None]) -> set[Claim]:
         with self._work() as work:
-            return lifecycle.beat(
-                work.session,
-                handler.table,
-                claim,
-                now=work.clock(),
-                lease_seconds=self._pace.lease_seconds,
-                report=report,
-            )
+            return {
+                claim
+                for claim, report in reports.items()
+                if not lifecycle.beat(
+                    work.session,
+                    handler.table,
+                    claim,
+                    now=work.clock(),
+                    lease_seconds=self._pace.lease_seconds,
+                    report=report,
+                )
+            }
 
     def _fail(self, handler: Handler, claims: Sequence[Claim], error: Exception) -> None:
         if isinstance(error, StudioError):

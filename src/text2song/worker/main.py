@@ -2,12 +2,14 @@
 
 import os
 import socket
+import time
 import uuid
+from collections.abc import Iterator
 from typing import Final
 
 import structlog
 
-from text2song.audio import service as audio
+from text2song.audio import cleaning
 from text2song.generation.tables import KIND
 from text2song.jobs.runner import Pace, Runner
 from text2song.jobs.threads import ThreadQueue
@@ -19,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 STOP_SECONDS: Final = 20.0
 """How long a stopping worker may take to come to the next frame and hand its jobs back."""
+SEARCH_SECONDS: Final = 3600.0
+"""How often a worker looks for bytes that a killed process left without a row."""
 
 
 class Worker:
@@ -29,6 +33,8 @@ class Worker:
         self._queue = queue
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._started: tuple[Runner, GenerationHandler, uuid.UUID] | None = None
+        self._search: Iterator[int] | None = None
+        self._next_search_at = time.monotonic()
 
     def start(self) -> None:
         """Load the model, announce it, and begin to work in the background.
@@ -50,7 +56,9 @@ class Worker:
             pace=Pace(settings.lease_seconds, settings.beat_seconds, settings.slice_seconds),
         )
         self._started = (runner, handler, worker_id)
-        self._queue.start(runner, sweep_seconds=settings.sweep_seconds, rounds=(self._beat, self._reap))
+        self._queue.start(
+            runner, sweep_seconds=settings.sweep_seconds, rounds=(self._beat, self._reap, self._search_on)
+        )
         log.info("worker ready", model=handler.model.info.id, capacity=handler.capacity)
 
     def stop(self) -> None:
@@ -69,5 +77,14 @@ class Worker:
                 models.beat(work, worker_id, speed=handler.speed)
 
     def _reap(self) -> None:
-        with self._studio.work() as work:
-            audio.reap(work)
+        cleaning.reap(self._studio)
+
+    def _search_on(self) -> None:
+        """One step of the search for orphans at each round, so that no round takes long."""
+        if self._search is None:
+            if time.monotonic() < self._next_search_at:
+                return
+            self._search = cleaning.doom_orphans(self._studio)
+        if next(self._search, None) is None:
+            self._search = None
+            self._next_search_at = time.monotonic() + SEARCH_SECONDS

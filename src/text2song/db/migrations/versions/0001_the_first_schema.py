@@ -60,9 +60,9 @@ def _create_models() -> None:
     op.create_table(
         "models",
         sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("revision", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.Column("license", sa.String(length=100), nullable=False),
+        sa.Column("license", sa.Text(), nullable=False),
         sa.Column("is_trained", sa.Boolean(), nullable=False),
         sa.Column("sample_rate", WHOLE, nullable=False),
         sa.Column("frame_rate", sa.Double(), nullable=False),
@@ -82,7 +82,7 @@ def _create_models() -> None:
         "model_workers",
         sa.Column("model_id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
-        sa.Column("dtype", sa.String(length=32), nullable=False),
+        sa.Column("dtype", sa.Text(), nullable=False),
         sa.Column("capacity", WHOLE, nullable=False),
         sa.Column("speed", sa.Double(), nullable=True),
         sa.Column("started_at", MOMENT, nullable=False),
@@ -156,8 +156,8 @@ def _create_audio() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_audio_samples_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audio_samples")),
     )
-    op.create_index(op.f("ix_audio_samples_adapter_id"), "audio_samples", ["adapter_id"])
-    op.create_index(op.f("ix_audio_samples_prompt_id"), "audio_samples", ["prompt_id"])
+    for column in ("adapter_id", "codes_path", "peaks_path", "prompt_id", "storage_path"):
+        op.create_index(op.f(f"ix_audio_samples_{column}"), "audio_samples", [column])
     op.create_table(
         "doomed_blobs",
         sa.Column("key", sa.String(length=300), nullable=False),
@@ -165,7 +165,8 @@ def _create_audio() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_doomed_blobs")),
     )
-    op.create_index(op.f("ix_doomed_blobs_due_at"), "doomed_blobs", ["due_at"])
+    for column in ("due_at", "key"):
+        op.create_index(op.f(f"ix_doomed_blobs_{column}"), "doomed_blobs", [column])
 
 
 def _create_generation_jobs() -> None:
@@ -175,6 +176,7 @@ def _create_generation_jobs() -> None:
         sa.Column("prompt_id", sa.Uuid(), nullable=False),
         sa.Column("sentence", sa.Text(), nullable=False),
         sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=True),
         sa.Column("num_samples", WHOLE, nullable=False),
         sa.Column("frames_total", WHOLE, nullable=False),
         sa.Column("sides", JSON, nullable=False),
@@ -218,16 +220,14 @@ def _create_generation_jobs() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_generation_jobs")),
         sa.UniqueConstraint("idempotency_digest", name=op.f("uq_generation_jobs_idempotency_digest")),
     )
-    op.create_index(op.f("ix_generation_jobs_prompt_id"), "generation_jobs", ["prompt_id"])
-    op.create_index(
-        op.f("ix_generation_jobs_status_lease_expires_at"), "generation_jobs", ["status", "lease_expires_at"]
-    )
-    op.create_index(
-        op.f("ix_generation_jobs_status_priority_id"), "generation_jobs", ["status", "priority", "id"]
-    )
-    op.create_index(
-        op.f("ix_generation_jobs_turn_key_claimed_at"), "generation_jobs", ["turn_key", "claimed_at"]
-    )
+    for columns in (
+        ("prompt_id",),
+        ("retry_of",),
+        ("status", "lease_expires_at"),
+        ("status", "priority", "id"),
+        ("turn_key", "claimed_at"),
+    ):
+        op.create_index(op.f(f"ix_generation_jobs_{'_'.join(columns)}"), "generation_jobs", list(columns))
 
 
 def _create_generation_takes() -> None:

@@ -1,0 +1,95 @@
+"""Jobs and batches: what does not fit, what is not answered, what only certain weights can do."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from tests.benches import Bench
+from tests.studios import Desk
+from text2song.errors import OutOfMemory
+from text2song.generation.job import GenerationHandler
+from text2song.generation.tables import KIND
+from text2song.jobs.runner import Pace, Runner
+from text2song.model.protocol import RowResult, Watch
+from text2song.music.spec import GenerationSpec
+
+
+def test_a_job_larger_than_a_batch_lets_others_come_between(bench: Bench) -> None:
+    large = bench.desk.submit(num_samples=bench.capacity * 2 + 1, generation_params={"duration": 0.5})
+    small = bench.desk.submit(generation_params={"duration": 0.5}, prompt={"text": "a short one"})
+    bench.work()
+    sentences = [[spec.sentence for spec in batch] for batch in bench.batches]
+    assert sentences[0] == ["a slow walk home"] * bench.capacity
+    assert "a short one" in sentences[-1]
+    done = bench.job(large)
+    assert done["status"] == "succeeded"
+    assert done["attempts"] == 1
+    assert len({sample["id"] for sample in done["samples"]}) == bench.capacity * 2 + 1
+    assert bench.job(small)["status"] == "succeeded"
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_costs_no_attempt(bench: Bench) -> None:
+    fits = 1
+
+    def too_large(desk: Desk, result: RowResult) -> RowResult:
+        del desk
+        if len(bench.batches[-1]) > fits:
+            raise OutOfMemory("no memory left to compose so many takes at once.")
+        return result
+
+    bench.trouble = too_large
+    job = bench.make(num_samples=bench.capacity)
+    assert job["status"] == "succeeded"
+    assert [len(batch) for batch in bench.batches] == [4, 2, 1, 1, 1, 1]
+    assert (job["attempts"], job["error"]) == (1, None)
+
+
+def test_one_take_that_does_not_fit_is_told_after_its_attempts(bench: Bench) -> None:
+    def too_large(desk: Desk, result: RowResult) -> RowResult:
+        del desk, result
+        raise OutOfMemory("no memory left to compose a take.")
+
+    bench.trouble = too_large
+    job = bench.desk.submit()
+    for _ in range(3):
+        bench.work()
+        bench.desk.clock.advance(60)
+    assert bench.job(job)["status"] == "failed"
+    assert bench.job(job)["error"]["code"] == "out_of_memory"
+
+
+def test_a_model_that_forgets_a_take_is_an_error_and_not_a_success(bench: Bench) -> None:
+    class Forgetful:
+        info = bench.model.info
+        capacity = bench.model.capacity
+
+        def generate(self, specs: Sequence[GenerationSpec], *, watch: Watch) -> Iterator[RowResult]:
+            yield from list(bench.model.generate(specs, watch=watch))[1:]
+
+    job = bench.desk.submit(num_samples=2, generation_params={"duration": 0.5})
+    handler = GenerationHandler(bench.desk.studio, Forgetful())
+    Runner(bench.desk.studio.work, bench.desk.bells, {KIND: handler}, worker="w", pace=Pace()).run(KIND)
+    waiting = bench.job(job)
+    assert waiting["status"] == "queued"
+    assert waiting["error"]["code"] == "unexpected_failure"
+    assert len(waiting["samples"]) == 1
+    bench.desk.clock.advance(60)
+    bench.work()
+    assert bench.job(job)["status"] == "succeeded"
+    assert len(bench.job(job)["samples"]) == 2
+
+
+def test_a_take_is_made_again_by_the_same_weights_alone(bench: Bench) -> None:
+    sample = bench.sample(bench.make())
+    again = bench.desk.client.post("/generate", json={"from_sample": sample["id"]}).json()
+    other = replace(bench.model.info, fingerprint="0" * 64)
+
+    class OtherWeights:
+        info = other
+        capacity = bench.model.capacity
+        generate = bench.model.generate
+
+    handler = GenerationHandler(bench.desk.studio, OtherWeights())
+    Runner(bench.desk.studio.work, bench.desk.bells, {KIND: handler}, worker="w", pace=Pace()).run(KIND)
+    assert bench.job(again)["status"] == "queued"  # it waits for the weights that made it
+    bench.work()
+    assert bench.job(again)["status"] == "succeeded"
