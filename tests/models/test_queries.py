@@ -1,0 +1,61 @@
+from dataclasses import replace
+
+import pytest
+
+from tests.studios import Clock, noise_info
+from text2song.errors import InvalidInput, NoModelServed
+from text2song.models import queries, service
+from text2song.models.tables import ModelWorker
+from text2song.settings import NOISE_MODEL
+from text2song.studio import Studio
+
+
+def announce(studio: Studio, name: str) -> None:
+    with studio.work() as work:
+        service.announce(work, replace(noise_info(), id=name), worker=f"of {name}", capacity=8)
+
+
+def chosen(studio: Studio, name: str | None = None) -> str:
+    with studio.read() as reader:
+        return queries.choose(reader, name).name
+
+
+def test_nothing_can_be_chosen_before_a_worker_came(studio: Studio) -> None:
+    with pytest.raises(NoModelServed, match="loading"):
+        chosen(studio)
+
+
+def test_a_model_that_nobody_has_is_refused_with_those_there_are(studio: Studio) -> None:
+    announce(studio, NOISE_MODEL)
+    with studio.read() as reader, pytest.raises(InvalidInput, match=NOISE_MODEL) as caught:
+        queries.choose(reader, "other", field="side")
+    assert caught.value.field == "side"
+
+
+def test_a_model_that_is_served_comes_before_one_that_was_announced_later(
+    studio: Studio, clock: Clock
+) -> None:
+    announce(studio, "early")
+    clock.advance(1)
+    announce(studio, "late")
+    assert chosen(studio) == "late"
+    clock.advance(queries.ALIVE_SECONDS + 1)  # nobody was heard of
+    assert (chosen(studio), chosen(studio, "early")) == ("late", "early")
+    with studio.work() as work:
+        [worker] = work.session.query(ModelWorker).filter_by(name="of early")
+        service.beat(work, worker.id, speed=1.0)
+    assert chosen(studio) == "early"
+    with studio.read() as reader:
+        assert [[worker.name for worker in found] for found in queries.alive_workers(reader).values()] == [
+            ["of early"]
+        ]
+
+
+def test_only_noise_has_a_notice(studio: Studio) -> None:
+    announce(studio, NOISE_MODEL)
+    with studio.read() as reader:
+        model = queries.choose(reader, None)
+        assert queries.notice_of(model) == queries.NOISE_NOTICE
+        model.is_trained = True
+        assert queries.notice_of(model) is None
+        reader.session.expunge(model)

@@ -1,0 +1,79 @@
+"""Tests mirror src: each file has a test file of its own, or stands here with the one that tests it."""
+
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+SOURCE: Final = ROOT / "src" / "text2song"
+TESTS: Final = ROOT / "tests"
+
+DECLARATIONS: Final = {"tables.py", "schemas.py", "examples.py"}
+"""What a feature declares is tested by its endpoints' tests, which read and write every field of it."""
+TESTED_THROUGH: Final = {
+    "api/main.py": "studios.py",  # every desk is the whole API, and the API fails where this does
+    "api/reference.py": "promises/test_openapi.py",
+    "audio/endpoints.py": "audio/test_delivery.py",
+    "blobs/memory.py": "contracts/test_blobs.py",
+    "blobs/objects.py": "contracts/test_blobs.py",
+    "blobs/store.py": "contracts/test_blobs.py",
+    "cli/__main__.py": "cli/test_app.py",
+    "cli/access.py": "cli/test_generate.py",  # a protocol
+    "cli/adopting.py": "cli/test_model.py",
+    "cli/checks_of_parts.py": "cli/test_doctor.py",
+    "cli/checks_of_state.py": "cli/test_doctor.py",
+    "cli/examining.py": "cli/test_doctor.py",
+    "cli/findings.py": "cli/test_doctor.py",
+    "cli/local.py": "cli/test_generate.py",
+    "cli/making.py": "cli/test_generate.py",
+    "cli/notices.py": "cli/test_model.py",
+    "cli/opening.py": "cli/test_generate.py",
+    "cli/serving.py": "cli/test_serve.py",
+    "cli/stocking.py": "cli/test_model.py",
+    "cli/upgrading.py": "cli/test_db.py",
+    "cli/working.py": "cli/test_worker.py",
+    "db/migrations/env.py": "db/test_schema.py",
+    "db/migrations/versions/0001_the_first_schema.py": "db/test_schema.py",
+    "errors.py": "api/test_problems.py",
+    "jobs/columns.py": "jobs/test_lifecycle.py",
+    "jobs/open.py": "jobs/test_threads.py",
+    "jobs/queue.py": "contracts/test_queues.py",
+    "model/codec.py": "model/test_checkpoint.py",
+    "model/configuration.py": "model/test_checkpoint.py",
+    "model/conversion.py": "model/test_convert.py",
+    "model/row.py": "model/test_musicgen.py",
+    "model/text.py": "model/test_checkpoint.py",
+    "worker/handlers.py": "worker/test_main.py",
+}
+"""For these, a test file of their own would say again what another says of them in use."""
+
+
+def mirrored(name: str) -> str:
+    """Where the tests of `name` would stand.
+
+    >>> mirrored("prompts/service.py")
+    'prompts/test_service.py'
+    """
+    path = Path(name)
+    return str(path.with_name(f"test_{path.name}"))
+
+
+def written() -> list[str]:
+    """The files of the package that hold more than a docstring's worth of a folder."""
+    return sorted(str(p.relative_to(SOURCE)) for p in SOURCE.rglob("*.py") if p.name != "__init__.py")
+
+
+def test_each_file_has_its_tests_or_says_where_they_are() -> None:
+    untested = [
+        name
+        for name in written()
+        if Path(name).name not in DECLARATIONS
+        and name not in TESTED_THROUGH
+        and not (TESTS / mirrored(name)).exists()
+    ]
+    assert untested == [], "write these files' tests, or say in TESTED_THROUGH what tests them"
+
+
+def test_no_exception_outlives_its_reason() -> None:
+    files = set(written())
+    assert [name for name in TESTED_THROUGH if name not in files or (TESTS / mirrored(name)).exists()] == []
+    assert [tests for tests in TESTED_THROUGH.values() if not (TESTS / tests).exists()] == []
