@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tests.benches import Bench
-from text2song.audio import service
+from text2song.audio import cleaning, service
 from text2song.audio.recording import CODES_FOLDER
 from text2song.blobs.store import StoredBlob
 from text2song.errors import StorageFailed
@@ -12,8 +12,7 @@ SHORT = {"seed": 7, "duration": 0.5}
 
 
 def reap(bench: Bench) -> int:
-    with bench.desk.studio.work() as work:
-        return service.reap(work)
+    return cleaning.reap(bench.desk.studio)
 
 
 def bytes_of(bench: Bench) -> set[str]:
@@ -40,46 +39,6 @@ def test_a_deleted_sample_is_gone_from_everywhere(bench: Bench) -> None:
     assert (told["takes"][0]["status"], told["takes"][0]["audio_id"]) == ("succeeded", None)
     assert told["status"] == "succeeded"
     assert client.delete(f"/audio/{gone['id']}").status_code == 404
-
-
-def test_the_bytes_go_after_the_hour_of_grace(bench: Bench) -> None:
-    sample = bench.make(generation_params=SHORT)["samples"][0]
-    assert len(bytes_of(bench)) == 3
-    delete(bench, sample)
-    bench.desk.clock.advance(service.GRACE.total_seconds() - 1)
-    assert reap(bench) == 0
-    assert len(bytes_of(bench)) == 3
-    bench.desk.clock.advance(1)
-    assert reap(bench) == 3
-    assert bytes_of(bench) == set()
-    assert reap(bench) == 0
-
-
-def test_bytes_that_another_sample_shares_stay_until_that_is_gone_too(bench: Bench) -> None:
-    first = bench.make(generation_params=SHORT)["samples"][0]
-    second = bench.make(generation_params=SHORT)["samples"][0]
-    stored = bytes_of(bench)
-    assert len(stored) == 3
-    delete(bench, first)
-    bench.desk.clock.advance(service.GRACE.total_seconds())
-    assert reap(bench) == 0
-    assert bytes_of(bench) == stored
-    assert bench.desk.client.get(second["stream_url"]).status_code == 200
-    delete(bench, second)
-    bench.desk.clock.advance(service.GRACE.total_seconds())
-    assert reap(bench) == 3
-    assert bytes_of(bench) == set()
-
-
-def test_a_retention_of_many_samples_is_reaped_in_short_units(bench: Bench) -> None:
-    job = bench.make(num_samples=16, generation_params=SHORT)
-    more = bench.make(num_samples=16, generation_params={"seed": 100, "duration": 0.5})
-    more_still = bench.make(num_samples=4, generation_params={"seed": 200, "duration": 0.5})
-    for sample in (*job["samples"], *more["samples"], *more_still["samples"]):
-        delete(bench, sample)
-    bench.desk.clock.advance(service.GRACE.total_seconds())
-    assert [reap(bench), reap(bench), reap(bench)] == [service.REAP_LIMIT, 8, 0]
-    assert bytes_of(bench) == set()
 
 
 def test_a_take_whose_equal_is_reaped_meanwhile_is_stored_again(

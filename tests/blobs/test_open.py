@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from text2song.blobs.local import LocalBlobs
-from text2song.blobs.memory import MemoryBlobs
 from text2song.blobs.open import folder_of, open_store
 from text2song.errors import InvalidSetting
 
@@ -17,17 +16,16 @@ def test_a_file_url_opens_a_folder_and_makes_it(tmp_path: Path) -> None:
     assert store.link(store.put(b"abc", folder="audio", suffix=".flac").key) in set(folder.rglob("*.flac"))
 
 
-def test_a_memory_url_opens_a_new_empty_store() -> None:
-    store = open_store("memory://")
-    store.put(b"abc", folder="audio", suffix=".flac")
-
-    assert isinstance(store, MemoryBlobs)
-    assert list(open_store("memory://").list("audio")) == []
+def test_what_is_in_memory_serves_no_studio() -> None:
+    for ask in (open_store, folder_of):
+        with pytest.raises(InvalidSetting, match=r"gone when the studio ends\. Use a folder") as caught:
+            ask("memory://")
+        assert caught.value.field == "TEXT2SONG_BLOBS_URL"
 
 
 def test_looking_where_a_url_points_makes_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "a b#c"
-    assert (folder_of(folder.as_uri()), folder_of("memory://")) == (folder, None)
+    assert folder_of(folder.as_uri()) == folder
     assert not folder.exists()
 
 

@@ -3,23 +3,19 @@
 import os
 import re
 import unicodedata
-import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from text2song.audio import queries
 from text2song.audio.tables import AudioSample
 from text2song.blobs.store import BlobStore
-from text2song.errors import BlobCorrupt, BlobMissing, InvalidInput, RangeUnsatisfiable, StorageFailed
+from text2song.errors import BlobCorrupt, BlobMissing, InvalidInput, RangeUnsatisfiable
 from text2song.sound.files import FLAC, AudioFormat, decode, encode
 from text2song.sound.tags import tags_of_take
-from text2song.studio import Reader
 
 FOREVER: Final = "private, max-age=31536000, immutable"
 """A sample's bytes never change, so what a browser has, it has."""
@@ -38,8 +34,10 @@ class SoundFileResponse(FileResponse):
 
     chunk_size = 256 * 1024
 
-    def __init__(self, sound: "StoredSound", *, honoured_range: str | None, headers: dict[str, str]) -> None:
-        super().__init__(sound.path, headers=headers, media_type=FLAC.media_type, stat_result=sound.stat)
+    def __init__(
+        self, path: Path, stat: os.stat_result, *, honoured_range: str | None, headers: dict[str, str]
+    ) -> None:
+        super().__init__(path, headers=headers, media_type=FLAC.media_type, stat_result=stat)
         self._honoured_range = honoured_range
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,53 +48,73 @@ class SoundFileResponse(FileResponse):
         await super().__call__({**scope, "headers": headers}, receive, send)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSound:
-    """A sample's file as it lies on this machine."""
+def stream(request: Request, blobs: BlobStore, sample: AudioSample) -> Response:
+    """The bytes, or the range of them that was asked for, or word that the caller has them already.
 
-    path: Path
-    stat: os.stat_result
-    etag: str
-
-
-def locate(reader: Reader, audio_id: uuid.UUID) -> StoredSound:
-    """Where a sample's bytes are.
+    By the shortest way that the storage knows: from a file on this machine, from a URL of its own, or
+    through this process.
 
     Raises:
-        NotFound: when there is no such sample.
-        BlobMissing: when its bytes are gone.
+        BlobMissing: when the bytes are gone.
         BlobCorrupt: when they are not as many as they were.
-    """
-    sample = queries.get(reader, audio_id)
-    path = _linked(reader, sample)
-    try:
-        stat = path.stat()
-    except FileNotFoundError as error:
-        raise _missing(sample) from error
-    if stat.st_size != sample.size_bytes:
-        raise BlobCorrupt(
-            f"the sound of sample {sample.id} is damaged: its file has {stat.st_size} bytes instead of "
-            f"{sample.size_bytes}. {_REMEDY}"
-        )
-    return StoredSound(path, stat, f'"{sample.sha256}"')
-
-
-def stream(request: Request, sound: StoredSound) -> Response:
-    """The file, or the range of it that was asked for, or word that the caller has it already.
-
-    Raises:
         InvalidInput: for a Range header that cannot be read.
         RangeUnsatisfiable: for a range beyond the end.
     """
-    headers = {"ETag": sound.etag, "Cache-Control": FOREVER, "Accept-Ranges": "bytes"}
-    if _listed(request.headers.get("if-none-match", "")) & {sound.etag, "*"}:
+    try:
+        way = blobs.link(sample.storage_path)
+        stat = way.stat() if isinstance(way, Path) else None
+        _require_whole(
+            sample, size_bytes=stat.st_size if stat else blobs.stat(sample.storage_path).size_bytes
+        )
+    except (BlobMissing, FileNotFoundError) as error:
+        raise _missing(sample) from error
+    etag = f'"{sample.sha256}"'
+    headers = {"ETag": etag, "Cache-Control": FOREVER, "Accept-Ranges": "bytes"}
+    if _listed(request.headers.get("if-none-match", "")) & {etag, "*"}:
         return Response(status_code=304, headers=headers)
+    if isinstance(way, str):
+        return RedirectResponse(way, status_code=307, headers={"Cache-Control": "no-store"})
     asked = request.headers.get("range")
     # RFC 9110: only GET has ranges (14.2), and If-Range must match the strong ETag (13.1.5)
-    if request.method != "GET" or request.headers.get("if-range", sound.etag) != sound.etag:
+    if request.method != "GET" or request.headers.get("if-range", etag) != etag:
         asked = None
-    honoured = asked and honoured_range(asked, size_bytes=sound.stat.st_size)
-    return SoundFileResponse(sound, honoured_range=honoured, headers=headers)
+    honoured = asked and honoured_range(asked, size_bytes=sample.size_bytes)
+    if isinstance(way, Path) and stat:
+        return SoundFileResponse(way, stat, honoured_range=honoured, headers=headers)
+    return _passed_on(request, blobs, sample, honoured_range=honoured, headers=headers)
+
+
+def _passed_on(
+    request: Request,
+    blobs: BlobStore,
+    sample: AudioSample,
+    *,
+    honoured_range: str | None,
+    headers: dict[str, str],
+) -> Response:
+    """Through this process. One range is served; of several, all comes (RFC 9110, 14.2, allows that)."""
+    span = single_span(honoured_range, size_bytes=sample.size_bytes)
+    start, end = span or (0, sample.size_bytes)
+    if span:
+        headers = headers | {"Content-Range": f"bytes {start}-{end - 1}/{sample.size_bytes}"}
+    headers = headers | {"Content-Length": str(end - start)}
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type=FLAC.media_type)
+    chunks = blobs.stream(sample.storage_path, start=start, end=end)
+    return StreamingResponse(
+        chunks, status_code=206 if span else 200, headers=headers, media_type=FLAC.media_type
+    )
+
+
+def single_span(honoured_range: str | None, *, size_bytes: int) -> tuple[int, int] | None:
+    """From where to where (excluded) a range goes that `honoured_range` found good; None for several."""
+    spans = (honoured_range or "").removeprefix("bytes=").split(",")
+    if honoured_range is None or len(spans) != 1:
+        return None
+    first, last = spans[0].split("-")
+    if not first:
+        return max(0, size_bytes - int(last)), size_bytes
+    return int(first), min(int(last) + 1, size_bytes) if last else size_bytes
 
 
 def honoured_range(header: str, *, size_bytes: int) -> str | None:
@@ -166,14 +184,12 @@ def _words(text: str) -> str:
     return cut.rsplit("-", 1)[0]
 
 
-def _linked(reader: Reader, sample: AudioSample) -> Path:
-    try:
-        path = reader.blobs.link(sample.storage_path)
-    except BlobMissing as error:
-        raise _missing(sample) from error
-    if not isinstance(path, Path):
-        raise StorageFailed("this storage keeps no files that can be streamed from here.")
-    return path
+def _require_whole(sample: AudioSample, *, size_bytes: int) -> None:
+    if size_bytes != sample.size_bytes:
+        raise BlobCorrupt(
+            f"the sound of sample {sample.id} is damaged: its file has {size_bytes} bytes instead of "
+            f"{sample.size_bytes}. {_REMEDY}"
+        )
 
 
 def _missing(sample: AudioSample) -> BlobMissing:

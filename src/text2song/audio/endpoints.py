@@ -4,10 +4,10 @@ import uuid
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response, status
-from starlette.concurrency import run_in_threadpool
 
 from text2song.audio import delivery, queries, service
 from text2song.audio.schemas import AudioSampleOut, Comparison, PeaksOut
+from text2song.audio.tables import AudioSample
 from text2song.db.pages import DEFAULT_LIMIT
 from text2song.errors import InvalidInput
 from text2song.sound.files import FORMATS
@@ -31,6 +31,7 @@ STREAM_ANSWERS: Final[Answers] = {
         "content": {"audio/flac": _BYTES, "multipart/byteranges": _BYTES},
     },
     304: {"description": "The caller has it already."},
+    307: {"description": "Where the storage itself serves the bytes, for an hour."},
 }
 
 
@@ -99,16 +100,16 @@ def delete_audio(audio_id: uuid.UUID, work: WorkUnit) -> None:
     responses=STREAM_ANSWERS | problem_responses(404, 416, 422, 500),
     openapi_extra=STREAM_HEADERS,
 )
-async def stream_audio(audio_id: uuid.UUID, request: Request, studio: StudioUnit) -> Response:
+def stream_audio(audio_id: uuid.UUID, request: Request, studio: StudioUnit) -> Response:
     """The FLAC file, whole or in ranges. No unit is held while it streams."""
-    return delivery.stream(request, await run_in_threadpool(_locate, studio, audio_id))
+    return delivery.stream(request, studio.blobs, _sample(studio, audio_id))
 
 
 @router.get("/{audio_id}/peaks", responses=problem_responses(404, 422, 500))
-def get_peaks(audio_id: uuid.UUID, reader: ReaderUnit, response: Response) -> PeaksOut:
+def get_peaks(audio_id: uuid.UUID, studio: StudioUnit, response: Response) -> PeaksOut:
     """The outline of the waveform."""
-    sample = queries.get(reader, audio_id)
-    outline = PeaksOut.model_validate_json(reader.blobs.read(sample.peaks_path, verify=True))
+    sample = _sample(studio, audio_id)
+    outline = PeaksOut.model_validate_json(studio.blobs.read(sample.peaks_path, verify=True))
     response.headers["Cache-Control"] = delivery.FOREVER
     return outline
 
@@ -127,8 +128,7 @@ def download_audio(
 ) -> Response:
     """The sample as a file to keep, with prompt and seed in its name and tags."""
     into = FORMATS[format]
-    with studio.read() as reader:  # closed before the work: encoding takes a while
-        sample = queries.get(reader, audio_id)
+    sample = _sample(studio, audio_id)
     return Response(
         delivery.transcode(studio.blobs, sample, into=into),
         media_type=into.media_type,
@@ -136,9 +136,10 @@ def download_audio(
     )
 
 
-def _locate(studio: Studio, audio_id: uuid.UUID) -> delivery.StoredSound:
+def _sample(studio: Studio, audio_id: uuid.UUID) -> AudioSample:
+    """The row, by a unit that is over before its bytes are read: those may take a while."""
     with studio.read() as reader:
-        return delivery.locate(reader, audio_id)
+        return queries.get(reader, audio_id)
 
 
 def _as_id(text: str) -> uuid.UUID:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import delete as delete_rows
 from sqlalchemy.exc import IntegrityError
 
 from text2song.audio import queries
@@ -18,8 +18,6 @@ from text2song.studio import Work
 
 GRACE: Final = dt.timedelta(hours=1)
 """Longer than any worker needs between storing bytes and writing the row for them."""
-REAP_LIMIT: Final = 100
-"""Keys looked at in one unit, so that the unit stays short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +35,15 @@ class Origin:
 def keep(work: Work, recording: Recording, origin: Origin) -> AudioSample:
     """Write the row of bytes that are stored already.
 
+    Nobody dooms these bytes any more, and only then is asked whether they are there: the order is what
+    keeps the reaper from deleting them under the new row (see `cleaning`).
+
     Raises:
         StorageFailed: when they went away meanwhile (equal bytes of a deleted sample were reaped);
             storing them again helps.
     """
-    for stored in (recording.audio, recording.peaks, recording.codes):
-        if not work.blobs.exists(stored.key):
-            raise StorageFailed("the bytes of this take were removed before its row was written.")
+    keys = _keys_of(recording)
+    work.session.execute(delete_rows(DoomedBlob).where(DoomedBlob.key.in_(keys)))
     sample = AudioSample(
         prompt_id=origin.prompt_id,
         adapter_id=origin.adapter_id,
@@ -67,6 +67,8 @@ def keep(work: Work, recording: Recording, origin: Origin) -> AudioSample:
     )
     work.session.add(sample)
     work.session.flush()
+    if not all(work.blobs.exists(key) for key in keys):
+        raise StorageFailed("the bytes of this take were removed before its row was written.")
     return sample
 
 
@@ -84,32 +86,19 @@ def delete(work: Work, audio_id: uuid.UUID) -> None:
         work.session.flush()
     except IntegrityError as error:
         raise InUse("something immutable was built on this sample, so it stays.") from error
-    _doom(work, keys)
+    doom(work, keys)
 
 
 def discard(work: Work, recording: Recording) -> None:
     """Bytes that were stored for nothing go an hour later, unless a sample has the same by then."""
-    _doom(work, [stored.key for stored in (recording.audio, recording.peaks, recording.codes)])
+    doom(work, _keys_of(recording))
 
 
-def reap(work: Work) -> int:
-    """Delete the bytes that are due and that no sample needs; answers how many keys went."""
-    due = select(DoomedBlob).where(DoomedBlob.due_at <= work.clock()).limit(REAP_LIMIT)
-    reaped = 0
-    for doomed in work.session.scalars(due):
-        if not _is_needed(work, doomed.key):
-            work.blobs.delete(doomed.key)
-            reaped += 1
-        work.session.delete(doomed)
-    return reaped
-
-
-def _doom(work: Work, keys: Iterable[str]) -> None:
+def doom(work: Work, keys: Iterable[str]) -> None:
+    """Have `cleaning.reap` look at these keys in an hour."""
     due_at = work.clock() + GRACE
     work.session.add_all(DoomedBlob(key=key, due_at=due_at) for key in keys)
 
 
-def _is_needed(work: Work, key: str) -> bool:
-    paths = (AudioSample.storage_path, AudioSample.peaks_path, AudioSample.codes_path)
-    needs_it = select(AudioSample.id).where(or_(*(path == key for path in paths)))
-    return work.session.scalar(needs_it.limit(1)) is not None
+def _keys_of(recording: Recording) -> list[str]:
+    return [stored.key for stored in (recording.audio, recording.peaks, recording.codes)]

@@ -20,7 +20,8 @@ class AudioSample(Identified, Base):
     """Where exactly one adapter acted; a composition is in `generation_params`."""
     user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
 
-    storage_path: Mapped[str] = mapped_column(String(300))
+    # The paths are indexed because the reaper asks of many keys whether any sample needs them.
+    storage_path: Mapped[str] = mapped_column(String(300), index=True)
     sha256: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int]
     duration_seconds: Mapped[float]
@@ -28,8 +29,8 @@ class AudioSample(Identified, Base):
     channels: Mapped[int]
     loudness_lufs: Mapped[float | None]
     true_peak_dbtp: Mapped[float | None]
-    peaks_path: Mapped[str] = mapped_column(String(300))
-    codes_path: Mapped[str] = mapped_column(String(300))
+    peaks_path: Mapped[str] = mapped_column(String(300), index=True)
+    codes_path: Mapped[str] = mapped_column(String(300), index=True)
     codes_sha256: Mapped[str] = mapped_column(String(64))
     """Of the codes `[K, T]` themselves: equal digests, equal music."""
 
@@ -43,7 +44,7 @@ class AudioSample(Identified, Base):
 
 
 class DoomedBlob(Identified, Base):
-    """A key whose last known row was deleted; removed later, if still nobody needs it.
+    """A key that perhaps no row needs any more; removed later, if still nobody does.
 
     Not at once, because equal bytes have one key: a worker may at this moment be storing the same
     music again and be about to write the row for it.
@@ -51,5 +52,5 @@ class DoomedBlob(Identified, Base):
 
     __tablename__ = "doomed_blobs"
 
-    key: Mapped[str] = mapped_column(String(300))
+    key: Mapped[str] = mapped_column(String(300), index=True)
     due_at: Mapped[dt.datetime] = mapped_column(index=True)

@@ -6,7 +6,6 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import url2pathname
 
 from text2song.blobs.local import LocalBlobs
-from text2song.blobs.memory import MemoryBlobs
 from text2song.blobs.store import BlobStore
 from text2song.errors import InvalidSetting
 
@@ -14,18 +13,17 @@ SETTING: Final = "TEXT2SONG_BLOBS_URL"
 
 
 def open_store(url: str) -> BlobStore:
-    """The store at `file:///absolute/folder` or, for tests, a new one at `memory://`.
+    """The store at `file:///absolute/folder`.
 
     Raises:
         InvalidSetting: any other URL.
         StorageFailed, StorageFull: the folder cannot be made.
     """
-    folder = folder_of(url)
-    return MemoryBlobs() if folder is None else LocalBlobs(folder)
+    return LocalBlobs(folder_of(url))
 
 
-def folder_of(url: str) -> Path | None:
-    """The folder that a URL names; None for `memory://`. Nothing is opened or made.
+def folder_of(url: str) -> Path:
+    """The folder that a URL names. Nothing is opened or made.
 
     Raises:
         InvalidSetting: any other URL.
@@ -34,7 +32,11 @@ def folder_of(url: str) -> Path | None:
     if parts.scheme == "file":
         return _folder(parts, url=url)
     if parts.scheme == "memory":
-        return None
+        raise InvalidSetting(
+            f"{SETTING} is {url!r}: no other process sees what is in memory, and it is gone when the studio "
+            "ends. Use a folder, such as file:///srv/text2song/blobs.",
+            field=SETTING,
+        )
     if parts.scheme == "s3":
         raise InvalidSetting(
             f"{SETTING} is {url!r}, which is not available yet: S3 arrives with the server deployment. "

@@ -69,8 +69,6 @@ def check_database(settings: Settings) -> Finding:
 def check_blobs(settings: Settings) -> Finding:
     """Whether bytes can be stored and read again."""
     folder = folder_of(settings.blobs)
-    if folder is None:
-        return Finding("blobs", State.NOTE, f"{settings.blobs}: nothing is kept after the studio stops.")
     if not folder.exists():
         return Finding("blobs", State.OK, "none yet; their folder is made at the first start")
     # A store of its own in there: the same disk, and whatever is written goes with it.

@@ -2,12 +2,17 @@
 
 import datetime as dt
 import uuid
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from text2song.db.base import Base, Identified, JsonDocument
+
+NAME_LIMIT: Final = 200
+"""Characters. Jobs, samples and adapters name their model too, in columns of this length."""
+WORKER_NAME_LIMIT: Final = 128
+"""Characters. Jobs say who claimed them, in a column of this length."""
 
 
 class Model(Identified, Base):
@@ -15,11 +20,12 @@ class Model(Identified, Base):
 
     __tablename__ = "models"
 
-    name: Mapped[str] = mapped_column(String(200), unique=True)
+    name: Mapped[str] = mapped_column(String(NAME_LIMIT), unique=True)
     """How requests name it, such as `facebook/musicgen-small`."""
-    revision: Mapped[str] = mapped_column(String(64))
+    revision: Mapped[str] = mapped_column(Text)
     fingerprint: Mapped[str] = mapped_column(String(64))
-    license: Mapped[str] = mapped_column(String(100))
+    license: Mapped[str] = mapped_column(Text)
+    """In its author's words, however many."""
     is_trained: Mapped[bool]
     sample_rate: Mapped[int]
     frame_rate: Mapped[float]
@@ -40,9 +46,9 @@ class ModelWorker(Identified, Base):
     __tablename__ = "model_workers"
 
     model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("models.id"), index=True)
-    name: Mapped[str] = mapped_column(String(128))
+    name: Mapped[str] = mapped_column(String(WORKER_NAME_LIMIT))
     """Host and process."""
-    dtype: Mapped[str] = mapped_column(String(32))
+    dtype: Mapped[str] = mapped_column(Text)
     capacity: Mapped[int]
     speed: Mapped[float | None]
     """Seconds of audio made in a second, measured; None before the first job."""
