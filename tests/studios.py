@@ -194,7 +194,7 @@ def open_desk(studio: Studio, *, clock: Clock, bells: ListeningQueue) -> Iterato
 def noise_info() -> ModelInfo:
     """What the untrained model says of itself, in short."""
     from text2song.model.protocol import ModelInfo
-    from text2song.settings import NOISE_MODEL
+    from text2song.names import NOISE_MODEL
 
     return ModelInfo(
         id=NOISE_MODEL,

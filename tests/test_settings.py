@@ -6,7 +6,8 @@ from sqlalchemy.engine import make_url
 
 from text2song.blobs.open import open_store
 from text2song.errors import InvalidSetting
-from text2song.settings import NOISE_MODEL, PREFIX, Settings, load_settings
+from text2song.names import NOISE_MODEL
+from text2song.settings import PREFIX, Settings, load_settings
 
 DEFAULTS: dict[str, object] = {
     "home": Path.home() / ".text2song",

@@ -14,10 +14,9 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from text2song.errors import InvalidSetting
+from text2song.names import NOISE_MODEL
 
 PREFIX: Final = "TEXT2SONG_"
-NOISE_MODEL: Final = "text2song/untrained-noise"
-"""What is served until a trained model is named."""
 BEATS_IN_A_LEASE: Final = 3
 """A lease must outlive a beat that came late and one that failed."""
 

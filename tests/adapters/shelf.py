@@ -2,7 +2,7 @@
 
 from text2song.adapters.tables import Adapter
 from text2song.artifacts.digest import sha256_hex
-from text2song.settings import NOISE_MODEL
+from text2song.names import NOISE_MODEL
 from text2song.studio import Studio
 
 

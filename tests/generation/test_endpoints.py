@@ -12,8 +12,8 @@ from text2song.db.base import Base
 from text2song.generation.tables import GenerationJob
 from text2song.models import service as models
 from text2song.music.sampling import SEED_LIMIT
+from text2song.names import NOISE_MODEL
 from text2song.prompts.tables import Prompt
-from text2song.settings import NOISE_MODEL
 from text2song.studio import Studio
 
 WALK = {"text": "a slow walk home"}

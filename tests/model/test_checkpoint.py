@@ -18,15 +18,15 @@ from safetensors.torch import load_file, save_file
 from tests.model.playing import SPEC, takes, with_weights
 from text2song.errors import ModelCorrupt, ModelMissing, ModelUnsupported, StudioError
 from text2song.model.musicgen import MusicGen
-from text2song.model.noise import NOISE_ID
 from text2song.model.text import EncodedSentence
+from text2song.names import NOISE_MODEL
 
 
 def test_info_says_what_the_model_is(noise_folder: Path) -> None:
     info = MusicGen.load(noise_folder).info
     manifest = json.loads((noise_folder / "text2song.json").read_text())
 
-    assert info.id == NOISE_ID
+    assert info.id == NOISE_MODEL
     assert not info.is_trained
     assert info.license == "Apache-2.0"
     assert info.fingerprint == manifest["fingerprint"]

@@ -13,10 +13,11 @@ from text2song.errors import ModelMissing
 from text2song.model import noise as noise_module
 from text2song.model.manifest import Manifest
 from text2song.model.musicgen import MusicGen
-from text2song.model.noise import NOISE_ID, build_noise_model
+from text2song.model.noise import build_noise_model
 from text2song.model.protocol import GeneratedTake
 from text2song.model.weights import fingerprint
 from text2song.music.spec import GenerationSpec
+from text2song.names import NOISE_MODEL
 
 FINGERPRINTS = {
     1: "ceaf0921a32ba7cdd402d2c30822586bc7f48eb98751c3fe4a21008f6893bbac",
@@ -125,7 +126,7 @@ def test_a_build_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
 
 def test_an_older_recipe_is_replaced_and_a_strangers_folder_is_not(tmp_path: Path) -> None:
     folder = build_noise_model(tmp_path / "noise")
-    Manifest(id=NOISE_ID, revision="recipe-0", is_trained=False).write(folder)
+    Manifest(id=NOISE_MODEL, revision="recipe-0", is_trained=False).write(folder)
     build_noise_model(folder)
     assert Manifest.read(folder).revision == "recipe-1-seed-0-channels-1"
     assert [p.name for p in tmp_path.iterdir()] == ["noise"]

@@ -6,7 +6,7 @@ from tests.studios import Clock, noise_info
 from text2song.errors import InvalidInput, NoModelServed
 from text2song.models import queries, service
 from text2song.models.tables import ModelWorker
-from text2song.settings import NOISE_MODEL
+from text2song.names import NOISE_MODEL
 from text2song.studio import Studio
 
 

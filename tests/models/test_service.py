@@ -2,6 +2,7 @@ import uuid
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from tests.studios import Clock, noise_info
 from text2song.errors import InvalidInput, NoModelServed
@@ -10,7 +11,7 @@ from text2song.models import queries, service
 from text2song.models.queries import ALIVE_SECONDS
 from text2song.models.schemas import ModelOut
 from text2song.models.tables import Model, ModelWorker
-from text2song.settings import NOISE_MODEL
+from text2song.names import NOISE_MODEL
 from text2song.studio import Studio
 
 TRAINED = replace(noise_info(), id="facebook/musicgen-small", is_trained=True, fingerprint="a" * 64)
@@ -21,9 +22,9 @@ def announce(studio: Studio, info: ModelInfo, worker: str) -> uuid.UUID:
         return service.announce(work, info, worker=worker, capacity=8)
 
 
-def beat(studio: Studio, worker_id: uuid.UUID, *, speed: float | None = None) -> None:
+def beat(studio: Studio, worker_id: uuid.UUID, *, speed: float | None = None) -> bool:
     with studio.work() as work:
-        service.beat(work, worker_id, speed=speed)
+        return service.beat(work, worker_id, speed=speed)
 
 
 def leave(studio: Studio, worker_id: uuid.UUID) -> None:
@@ -103,6 +104,52 @@ def test_speed_is_learned_and_remembered_for_the_next_worker(studio: Studio) -> 
     announce(studio, noise_info(), "of another model")
     speeds = {w.name: w.speed for model in described(studio) for w in model.workers}
     assert speeds == {"second": 3.5, "of another model": None}
+
+
+def rows_of_workers(studio: Studio) -> list[str]:
+    with studio.read() as reader:
+        return list(reader.session.scalars(select(ModelWorker.name).order_by(ModelWorker.id)))
+
+
+def test_workers_that_were_not_heard_of_for_a_day_are_forgotten_but_not_their_speed(
+    studio: Studio, clock: Clock
+) -> None:
+    other = announce(studio, noise_info(), "of another model")
+    beat(studio, other, speed=9.0)
+    left, silent, stays = (announce(studio, TRAINED, name) for name in ("left", "silent", "stays"))
+    beat(studio, silent, speed=3.5)
+    leave(studio, left)
+    clock.advance(service.FORGET_AFTER.total_seconds())
+    beat(studio, stays)
+    announce(studio, TRAINED, "on the day")
+    assert rows_of_workers(studio) == ["of another model", "left", "silent", "stays", "on the day"]
+    clock.advance(1)
+    announce(studio, TRAINED, "new")
+    assert rows_of_workers(studio) == ["of another model", "stays", "on the day", "new"]
+    speeds = {w.name: w.speed for model in described(studio) for w in model.workers}
+    assert speeds["new"] == 3.5
+
+
+def test_a_worker_that_was_forgotten_is_told_to_announce_itself_again(studio: Studio, clock: Clock) -> None:
+    slept = announce(studio, TRAINED, "slept for a weekend")
+    clock.advance(2 * service.FORGET_AFTER.total_seconds())
+    assert beat(studio, slept)  # nobody forgot it
+    clock.advance(2 * service.FORGET_AFTER.total_seconds())
+    announce(studio, TRAINED, "other")
+    assert not beat(studio, slept, speed=1.0)
+    leave(studio, slept)
+    assert rows_of_workers(studio) == ["other"]
+
+
+def test_names_that_no_column_holds_are_refused_and_other_words_may_be_long(studio: Studio) -> None:
+    long = replace(TRAINED, license="See the licence. " * 100, revision="r" * 200, dtype="d" * 100)
+    announce(studio, long, "w" * 128)
+    assert described(studio)[0].license == long.license
+    with pytest.raises(InvalidInput, match=r"worker's name .* 129 characters; 128 are the most"):
+        announce(studio, TRAINED, "w" * 129)
+    announce(studio, replace(TRAINED, id="m" * 200), "w")
+    with pytest.raises(InvalidInput, match=r"model's name has 201 characters; 200 are the most"):
+        announce(studio, replace(TRAINED, id="m" * 201), "w")
 
 
 def test_without_a_name_the_model_is_the_one_announced_last_and_beats_do_not_change_it(

@@ -17,7 +17,6 @@ TESTED_THROUGH: Final = {
     "blobs/store.py": "contracts/test_blobs.py",
     "cli/__main__.py": "cli/test_app.py",
     "cli/access.py": "cli/test_generate.py",  # a protocol
-    "cli/adopting.py": "cli/test_model.py",
     "cli/checks_of_parts.py": "cli/test_doctor.py",
     "cli/checks_of_state.py": "cli/test_doctor.py",
     "cli/examining.py": "cli/test_doctor.py",
@@ -39,8 +38,10 @@ TESTED_THROUGH: Final = {
     "model/codec.py": "model/test_checkpoint.py",
     "model/configuration.py": "model/test_checkpoint.py",
     "model/conversion.py": "model/test_convert.py",
+    "model/incoming.py": "model/test_adopt.py",  # and test_download.py: the half that both share
     "model/row.py": "model/test_musicgen.py",
     "model/text.py": "model/test_checkpoint.py",
+    "names.py": "model/test_noise.py",
     "worker/handlers.py": "worker/test_main.py",
 }
 """For these, a test file of their own would say again what another says of them in use."""

@@ -20,7 +20,8 @@ from text2song.jobs.columns import JobStatus
 from text2song.jobs.threads import ThreadQueue
 from text2song.models import queries as models
 from text2song.models.tables import ModelWorker
-from text2song.settings import NOISE_MODEL, Settings
+from text2song.names import NOISE_MODEL
+from text2song.settings import Settings
 from text2song.studio import Studio, Work, open_studio
 from text2song.worker.main import Worker
 

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from text2song import errors
 from text2song.api import validation
 from text2song.db.faults import explain
+from text2song.disks import is_disk_full
 from text2song.wire import PROBLEM_MEDIA_TYPE, FieldProblem, Problem
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -241,7 +242,7 @@ def _edge(code: str, detail: str, *, headers: Mapping[str, str] | None = None) -
 def _explain_disk(error: Exception) -> errors.StudioError | None:
     if not isinstance(error, OSError):
         return None
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if is_disk_full(error):
         return errors.StorageFull("the disk is full. Nothing was lost: free some space and try again.")
     if error.errno in {errno.EROFS, errno.EIO}:
         return errors.StorageFailed("the disk cannot be written: check it, then try again.")

@@ -9,7 +9,6 @@ an orphan and no damage.
 """
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -24,13 +23,13 @@ from obstore.store import LocalStore
 from text2song.blobs.keys import key_for
 from text2song.blobs.objects import ObjectBlobs
 from text2song.blobs.store import CHUNK_BYTES, LINK_SECONDS, StoredBlob
+from text2song.disks import is_disk_full
 from text2song.errors import StorageFailed, StorageFull, StudioError
 
 STAGING_FOLDER: Final = ".staging"
 """Beside the folders of blobs, so that a rename crosses no file system; the dot keeps it from being one."""
 STAGING_LIFE_SECONDS: Final = 24 * 3600
 """No put takes a day: what is older was left by a process that was killed."""
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _MEGABYTE: Final = 1_000_000
 
 
@@ -107,7 +106,7 @@ def _told(root: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        if error.errno in _FULL:
+        if is_disk_full(error):
             raise StorageFull(
                 f"The disk that holds {root} is full ({reason}): free some space "
                 f"({_free_megabytes(root)} MB free) and try again."

@@ -20,7 +20,8 @@ from text2song.model.configuration import read_configuration
 from text2song.model.library import resolve
 from text2song.model.manifest import Manifest
 from text2song.model.weights import weight_files
-from text2song.settings import NOISE_MODEL, Settings
+from text2song.names import NOISE_MODEL
+from text2song.settings import Settings
 
 LITTLE_SPACE_BYTES: Final = 2_000_000_000
 """A small model is about that large; a take of ten seconds is half a megabyte."""

@@ -1,11 +1,11 @@
 """What goes wrong below a command, as an error with a message for the person who typed it."""
 
-import errno
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from text2song.disks import is_disk_full
 from text2song.errors import MissingPart, StorageFailed, StorageFull, StudioError
 
 _PARTS: Final[Mapping[str, str]] = MappingProxyType(
@@ -20,7 +20,7 @@ def explained(error: Exception) -> StudioError | None:
         return error
     if isinstance(error, ModuleNotFoundError):
         return _missing_part(error)
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if isinstance(error, OSError) and is_disk_full(error):
         return StorageFull("the disk is full. Nothing was lost: free some space and try again.")
     if isinstance(error, OSError) and error.filename is not None:
         return StorageFailed(f"{error.filename} cannot be used ({error.strerror}): check it, then try again.")

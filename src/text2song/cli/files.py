@@ -6,10 +6,9 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from text2song.disks import is_disk_full
 from text2song.errors import InvalidInput, StorageFailed, StorageFull
 from text2song.sound.files import AudioFormat, format_named
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,6 @@ def _told(error: OSError, path: Path) -> InvalidInput | StorageFull | StorageFai
     kept = "The take is kept in the studio."
     if isinstance(error, FileExistsError):
         return InvalidInput(f"{path} came into being meanwhile and was not touched. {kept}", field="--out")
-    if error.errno in DISK_FULL:
+    if is_disk_full(error):
         return StorageFull(f"the disk is full, so {path} could not be written. {kept} Free some space.")
     return StorageFailed(f"{path} could not be written ({error.strerror}). {kept}")

@@ -7,11 +7,11 @@ from typing import Any, Final
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-from text2song.cli.adopting import FolderPlan, adopt, plan_folder
 from text2song.cli.answer import Answer, Interrupted
 from text2song.cli.opening import settings_for
 from text2song.errors import InvalidInput
 from text2song.model import library
+from text2song.model.adopt import FolderPlan, adopt, plan_folder
 from text2song.model.download import DownloadPlan, OnProgress, fetch, plan
 from text2song.model.manifest import Manifest
 from text2song.settings import Settings

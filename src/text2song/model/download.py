@@ -5,13 +5,9 @@ with Range requests that go on where the last attempt ended. A model appears in 
 not at all. Needs no torch.
 """
 
-import errno
-import fcntl
 import hashlib
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -20,22 +16,28 @@ from huggingface_hub import get_session, hf_hub_url, hf_raise_for_status
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined] # exported, but not for checkers
 
-from text2song.errors import DownloadFailed, ModelError, StorageFailed, StorageFull
+from text2song.errors import DownloadFailed, ModelError
 from text2song.model.conversion import convert_apart
 from text2song.model.hub import CLIENT_NAME, TIMEOUT_SECONDS, DownloadPlan, RemoteFile, hub_errors, plan
-from text2song.model.library import INCOMING_NAME, folder_for
+from text2song.model.incoming import (
+    OnProgress,
+    alone_in,
+    disk_errors,
+    incoming_for,
+    is_pickle,
+    put,
+    require_space,
+    write_manifest,
+)
+from text2song.model.library import folder_for
 from text2song.model.manifest import Manifest
-from text2song.model.weights import PICKLE_NAMES, SINGLE_NAME, fingerprint, weight_files
+from text2song.model.weights import SINGLE_NAME, fingerprint
 
 __all__ = ["DownloadPlan", "OnProgress", "fetch", "plan"]
 
-OnProgress = Callable[[int, int], None]
-"""Told the bytes that are here and the bytes in all, as they come."""
-
 _PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
 """Between attempts at one file; after the last one the person decides."""
-_SPARE_BYTES: Final = 2**26
-"""Left free on the disk."""
+_AFTER: Final = "what has come stays, and the next attempt goes on from there"
 
 
 def fetch(wanted: DownloadPlan, models_folder: Path, *, on_progress: OnProgress) -> Path:
@@ -53,17 +55,13 @@ def fetch(wanted: DownloadPlan, models_folder: Path, *, on_progress: OnProgress)
     if _is_here(target, wanted):
         on_progress(wanted.size_bytes, wanted.size_bytes)
         return target
-    incoming = models_folder / INCOMING_NAME / f"{target.name}@{wanted.revision[:12]}"
-    with _disk_errors(models_folder), _alone_in(incoming):
+    incoming = incoming_for(target, revision=wanted.revision)
+    with disk_errors(models_folder, after=_AFTER), alone_in(incoming):
         _require_space(wanted, incoming)
         _fetch_files(wanted, incoming, on_progress)
         _finish(wanted, incoming)
-        _put(incoming, target)
+        put(incoming, target)
     return target
-
-
-def _beside(incoming: Path, suffix: str) -> Path:
-    return incoming.with_name(f"{incoming.name}.{suffix}")
 
 
 def _is_here(target: Path, wanted: DownloadPlan) -> bool:
@@ -74,47 +72,10 @@ def _is_here(target: Path, wanted: DownloadPlan) -> bool:
         return False
 
 
-@contextmanager
-def _disk_errors(models_folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(
-                f"The disk is full: no room in {models_folder}. Free some space and try again: what has come "
-                "stays, and the next attempt goes on from there."
-            ) from error
-        raise StorageFailed(
-            f"{models_folder} cannot be written to ({error}). Check that the folder and the disk are yours "
-            "to write to, or set TEXT2SONG_HOME to another folder."
-        ) from error
-
-
-@contextmanager
-def _alone_in(incoming: Path) -> Iterator[None]:
-    """Refuse to write where another process is writing; the system drops the lock with its holder."""
-    incoming.mkdir(parents=True, exist_ok=True)
-    with _beside(incoming, "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DownloadFailed(
-                f"Another process is downloading the same model into {incoming}. Wait for it to end."
-            ) from error
-        yield
-
-
 def _require_space(wanted: DownloadPlan, incoming: Path) -> None:
     here = sum(_bytes_here(incoming, file) for file in wanted.files)
     copies = 2 if wanted.needs_conversion else 1
-    needed = copies * wanted.size_bytes - here + _SPARE_BYTES
-    free = shutil.disk_usage(incoming).free
-    if free < needed:
-        raise StorageFull(
-            f"{wanted.id} needs {needed / 1e9:.2f} GB more in {incoming.parent.parent}, where "
-            f"{free / 1e9:.2f} GB are free. Free some space, or set TEXT2SONG_HOME to a folder on a larger "
-            "disk."
-        )
+    require_space(wanted.id, needed_bytes=copies * wanted.size_bytes - here, incoming=incoming)
 
 
 def _bytes_here(incoming: Path, file: RemoteFile) -> int:
@@ -132,7 +93,7 @@ def _fetch_files(wanted: DownloadPlan, incoming: Path, on_progress: OnProgress) 
     before = 0
     is_converted = wanted.needs_conversion and (incoming / SINGLE_NAME).is_file()
     for file in wanted.files:
-        is_needed = not (is_converted and _is_pickle(file))
+        is_needed = not (is_converted and is_pickle(file.name))
         if (
             is_needed and not (incoming / file.name).is_file()
         ):  # it has that name once it is whole and checked
@@ -212,13 +173,8 @@ def _finish(wanted: DownloadPlan, incoming: Path) -> None:
     """Convert where needed, and write the manifest."""
     if wanted.needs_conversion:
         _convert(wanted, incoming)
-    Manifest(
-        id=wanted.id,
-        revision=wanted.revision,
-        license=wanted.license,
-        fingerprint=fingerprint(incoming),
-        size_bytes=sum(path.stat().st_size for path in weight_files(incoming)),
-    ).write(incoming)
+    manifest = Manifest(id=wanted.id, revision=wanted.revision, license=wanted.license)
+    write_manifest(incoming, manifest)
 
 
 def _convert(wanted: DownloadPlan, incoming: Path) -> None:
@@ -227,19 +183,6 @@ def _convert(wanted: DownloadPlan, incoming: Path) -> None:
         if not (incoming / SINGLE_NAME).is_file():
             convert_apart(incoming, incoming)
     finally:
-        for file in filter(_is_pickle, wanted.files):
-            (incoming / file.name).unlink(missing_ok=True)
-
-
-def _is_pickle(file: RemoteFile) -> bool:
-    return file.name in PICKLE_NAMES or file.name.endswith(".bin")
-
-
-def _put(incoming: Path, target: Path) -> None:
-    """Move the whole model to its place; an older revision leaves it, and running readers keep its bytes."""
-    older = _beside(incoming, "old")
-    shutil.rmtree(older, ignore_errors=True)
-    if target.exists():
-        target.rename(older)
-    incoming.rename(target)
-    shutil.rmtree(older, ignore_errors=True)
+        for file in wanted.files:
+            if is_pickle(file.name):
+                (incoming / file.name).unlink(missing_ok=True)

@@ -20,21 +20,13 @@ from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 from text2song.errors import DownloadFailed, ModelUnsupported
 from text2song.model.configuration import CONFIG_NAME
+from text2song.model.incoming import TOKENIZER_NAME, WELCOME_NAMES
 from text2song.model.library import require_model_id
 from text2song.model.weights import INDEX_NAME, PICKLE_NAMES, SINGLE_NAME
 
 TIMEOUT_SECONDS: Final = 20.0
 """For a connection, and for the next bytes of an answer."""
 CLIENT_NAME: Final = "text2song"
-_TOKENIZER_NAME: Final = "tokenizer.json"
-_WELCOME: Final = (
-    "generation_config.json",
-    "preprocessor_config.json",
-    "special_tokens_map.json",
-    "tokenizer_config.json",
-    "LICENSE",
-)
-"""Small files that are taken where they are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +80,7 @@ def plan(model_id: str, *, revision: str | None = None, endpoint: str | None = N
     _require_musicgen(info)
     siblings = {sibling.rfilename: sibling for sibling in info.siblings}
     weights, needs_conversion = _choose_weights(siblings, model_id)
-    names = [CONFIG_NAME, _TOKENIZER_NAME, *(n for n in _WELCOME if n in siblings), *weights]
+    names = [CONFIG_NAME, TOKENIZER_NAME, *(n for n in WELCOME_NAMES if n in siblings), *weights]
     return DownloadPlan(
         id=model_id,
         revision=info.sha,
@@ -110,7 +102,7 @@ def _require_musicgen(info: ModelInfo) -> None:
 
 def _choose_weights(siblings: Mapping[str, RepoSibling], model_id: str) -> tuple[list[str], bool]:
     """The weight files, safetensors before pickles, and whether they must be converted."""
-    for name in (CONFIG_NAME, _TOKENIZER_NAME):
+    for name in (CONFIG_NAME, TOKENIZER_NAME):
         if name not in siblings:
             raise ModelUnsupported(f"{model_id} has no {name}, which the studio needs. Choose another model.")
     single_pickle, pickle_index = PICKLE_NAMES

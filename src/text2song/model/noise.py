@@ -27,8 +27,8 @@ from text2song.model.decoder import Decoder
 from text2song.model.manifest import Manifest
 from text2song.model.text import TOKENIZER_NAME
 from text2song.model.weights import SINGLE_NAME, fingerprint
+from text2song.names import NOISE_MODEL
 
-NOISE_ID: Final = "text2song/untrained-noise"
 _RECIPE: Final = 1
 """Rises when the same seed would give other weights."""
 _END, _UNKNOWN, _FIRST_BYTE = 1, 2, 3  # token ids; 0 pads
@@ -68,7 +68,7 @@ def _put(draft: Path, folder: Path, revision: str) -> None:
     except OSError:
         if _is_built(folder, revision):
             return
-        if Manifest.read(folder).id != NOISE_ID:
+        if Manifest.read(folder).id != NOISE_MODEL:
             raise ModelMissing(
                 f"{folder} is in the way: it is not the noise model. Move it, or choose another folder."
             ) from None
@@ -86,7 +86,7 @@ def _write(folder: Path, *, seed: int, audio_channels: int, revision: str) -> No
     _write_json(folder / "preprocessor_config.json", _preprocessor_config())
     save_file(_weights(folder, seed=seed), folder / SINGLE_NAME, metadata={"format": "pt"})
     Manifest(
-        id=NOISE_ID,
+        id=NOISE_MODEL,
         revision=revision,
         license="Apache-2.0",
         is_trained=False,

@@ -6,7 +6,8 @@ from text2song.generation.job import GenerationHandler
 from text2song.model.library import resolve
 from text2song.model.musicgen import MusicGen
 from text2song.model.noise import build_noise_model
-from text2song.settings import NOISE_MODEL, Settings
+from text2song.names import NOISE_MODEL
+from text2song.settings import Settings
 from text2song.studio import Studio
 
 __all__ = ["GenerationHandler", "generation_handler", "model_folder"]

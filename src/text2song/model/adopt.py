@@ -1,27 +1,28 @@
-"""A model folder from elsewhere on this machine, copied into the library: whole, or not at all."""
+"""Copy a model folder from elsewhere on this machine into the library, whole or not at all; without torch."""
 
+import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from text2song.errors import Conflict, ModelMissing, ModelUnsupported
+from text2song.errors import Conflict, ModelMissing, ModelUnsupported, StorageFailed
 from text2song.model.configuration import CONFIG_NAME, read_configuration
 from text2song.model.conversion import convert_apart
-from text2song.model.download import OnProgress
-from text2song.model.library import INCOMING_NAME, folder_for
+from text2song.model.incoming import (
+    TOKENIZER_NAME,
+    WELCOME_NAMES,
+    OnProgress,
+    alone_in,
+    disk_errors,
+    incoming_for,
+    is_pickle,
+    put,
+    require_space,
+    write_manifest,
+)
+from text2song.model.library import folder_for
 from text2song.model.manifest import Manifest
 from text2song.model.weights import PICKLE_NAMES, SINGLE_NAME, fingerprint, weight_files
-
-WANTED: tuple[str, ...] = (CONFIG_NAME, "tokenizer.json")
-"""What a folder must have beside its weights."""
-WELCOME: tuple[str, ...] = (
-    "generation_config.json",
-    "preprocessor_config.json",
-    "special_tokens_map.json",
-    "tokenizer_config.json",
-    "LICENSE",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,20 @@ def plan_folder(folder: Path) -> FolderPlan:
 
     Raises:
         ModelMissing, ModelCorrupt, ModelUnsupported: it is no model folder that the studio can play.
+        StorageFailed: a file of it cannot be read.
     """
     read_configuration(folder)
     weights, needs_conversion = _weights(folder)
-    names = [*WANTED, *(name for name in WELCOME if (folder / name).is_file()), *weights]
+    welcome = (name for name in WELCOME_NAMES if (folder / name).is_file())
+    names = [CONFIG_NAME, TOKENIZER_NAME, *welcome, *weights]
     for name in names:
         if not (folder / name).is_file():
-            raise ModelMissing(f"{folder} lacks {name}, without which it cannot be played.")
+            raise ModelMissing(
+                f"{folder} lacks {name}, without which it cannot be played. Copy that file there from where "
+                "the model came from, then try again."
+            )
+        if not os.access(folder / name, os.R_OK):
+            raise StorageFailed(f"{folder / name} cannot be read: see to its owner and permissions.")
     files = tuple(FolderFile(name, (folder / name).stat().st_size) for name in names)
     return FolderPlan(folder, Manifest.read(folder), files, needs_conversion)
 
@@ -84,26 +92,44 @@ def adopt(wanted: FolderPlan, models_folder: Path, *, on_progress: OnProgress) -
     Raises:
         InvalidInput: its name cannot be a model's.
         Conflict: the library has another model of that name.
+        DownloadFailed: another process adds the same model.
+        StorageFull, StorageFailed: the disk has no room, or the folder of models cannot be written to.
         ModelCorrupt: the pickled weights were refused.
     """
     target = folder_for(models_folder, wanted.id)
-    if target.exists():
-        if not wanted.needs_conversion and fingerprint(target) == fingerprint(wanted.folder):
-            on_progress(wanted.size_bytes, wanted.size_bytes)
-            return target
+    incoming = incoming_for(target, revision="folder")
+    with disk_errors(models_folder, after="nothing half made stays behind"), alone_in(incoming):
+        try:
+            if target.exists():
+                _require_same(wanted, target)
+            else:
+                _bring(wanted, incoming, on_progress=on_progress)
+                put(incoming, target)
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+    on_progress(wanted.size_bytes, wanted.size_bytes)
+    return target
+
+
+def _require_same(wanted: FolderPlan, target: Path) -> None:
+    if wanted.needs_conversion or fingerprint(target) != fingerprint(wanted.folder):
         raise Conflict(
             f"the library has another {wanted.id} already, at {target}: move that folder away first."
         )
-    incoming = models_folder / INCOMING_NAME
-    incoming.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=incoming))
-    try:
-        _copy(wanted, draft, on_progress=on_progress)
-        draft.chmod(0o755)  # mkdtemp's folders are private
-        draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return target
+
+
+def _bring(wanted: FolderPlan, incoming: Path, *, on_progress: OnProgress) -> None:
+    # What is converted is as large as what it is converted from, which stays where it is.
+    require_space(wanted.id, needed_bytes=wanted.size_bytes, incoming=incoming)
+    done_bytes = 0
+    for file in wanted.files:
+        if not is_pickle(file.name):
+            shutil.copyfile(wanted.folder / file.name, incoming / file.name)
+        done_bytes += file.size_bytes
+        on_progress(done_bytes, wanted.size_bytes)
+    if wanted.needs_conversion:
+        convert_apart(wanted.folder, incoming)
+    write_manifest(incoming, wanted.manifest)
 
 
 def _weights(folder: Path) -> tuple[list[str], bool]:
@@ -116,24 +142,3 @@ def _weights(folder: Path) -> tuple[list[str], bool]:
     index = [path.name for path in folder.glob("*.safetensors.index.json")]
     is_sharded = [path.name for path in paths] != [SINGLE_NAME]
     return [*(index if is_sharded else ()), *(path.name for path in paths)], False
-
-
-def _copy(wanted: FolderPlan, draft: Path, *, on_progress: OnProgress) -> None:
-    done_bytes = 0
-    for file in wanted.files:
-        is_pickle = file.name in PICKLE_NAMES or file.name.endswith(".bin")
-        if not is_pickle:
-            shutil.copyfile(wanted.folder / file.name, draft / file.name)
-        done_bytes += file.size_bytes
-        on_progress(done_bytes, wanted.size_bytes)
-    if wanted.needs_conversion:
-        convert_apart(wanted.folder, draft)
-    Manifest(
-        id=wanted.id,
-        revision=wanted.revision,
-        license=wanted.license,
-        is_trained=wanted.manifest.is_trained,
-        vocabulary=wanted.manifest.vocabulary,
-        fingerprint=fingerprint(draft),
-        size_bytes=sum(path.stat().st_size for path in weight_files(draft)),
-    ).write(draft)

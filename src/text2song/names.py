@@ -1,0 +1,6 @@
+"""Names that floors which must not know each other agree on."""
+
+from typing import Final
+
+NOISE_MODEL: Final = "text2song/untrained-noise"
+"""The untrained model: settings serve it until a trained one is named, the model layer builds it."""
