@@ -1,3 +1,4 @@
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event, insert, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from structlog.testing import capture_logs
 
 from tests.db.disks import forbid_writing, small_disk
 from tests.studios import START
@@ -16,7 +18,7 @@ from text2song.db import engine as engines
 from text2song.db import schema
 from text2song.db.engine import open_engine
 from text2song.db.faults import explain
-from text2song.errors import DatabaseBusy, StorageFailed, StorageFull
+from text2song.errors import DatabaseBusy, StorageFailed, StorageFull, StudioError
 from text2song.jobs.queue import SilentQueue
 from text2song.settings import load_settings
 from text2song.studio import Studio, Work
@@ -141,6 +143,42 @@ def test_the_words_of_a_message_do_not_make_it_another_fault(here: Studio) -> No
     with here.engine.connect() as connection, pytest.raises(OperationalError) as error:
         connection.exec_driver_sql("SELECT * FROM locked_full_readonly")
     assert explain(error.value) is None
+
+
+class DriverError(Exception):
+    """As psycopg raises them: words that may name the server, and an SQLSTATE where it answered."""
+
+    def __init__(self, sqlstate: str | None) -> None:
+        super().__init__(f'connection to server at "10.0.0.7", port 5432 failed: {sqlstate}')
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "meaning", "words"),
+    [
+        (None, StorageFailed, "cannot be reached"),
+        ("57P01", StorageFailed, "cannot be reached"),
+        ("28P01", StorageFailed, "user and password"),
+        ("53100", StorageFull, "free some space"),
+        ("53300", DatabaseBusy, "try again"),
+        ("40P01", DatabaseBusy, "try again"),
+    ],
+)
+def test_what_postgresql_says_goes_to_the_log_and_not_to_clients(
+    sqlstate: str | None, meaning: type[StudioError], words: str
+) -> None:
+    with capture_logs() as logged:
+        error = explain(OperationalError("SELECT 1", {}, DriverError(sqlstate)))
+    assert type(error) is meaning
+    assert words in error.message
+    assert not {"10.0.0.7", "5432"} & set(re.findall(r"[0-9.]+[0-9]", error.message))
+    assert [("10.0.0.7" in entry["error"], entry["sqlstate"]) for entry in logged] == [(True, sqlstate)]
+
+
+def test_postgresql_refusals_are_known_whatever_class_the_driver_gives_them() -> None:
+    error = explain(ProgrammingError("CREATE TABLE", {}, DriverError("42501")))
+    assert isinstance(error, StorageFailed)
+    assert explain(ProgrammingError("SELECT absent", {}, DriverError("42P01"))) is None
 
 
 def test_a_unit_that_fails_gives_its_lock_back_at_once(here: Studio) -> None:

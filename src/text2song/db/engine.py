@@ -52,6 +52,8 @@ def open_engine(url: str) -> Engine:
     if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -104,10 +106,15 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _begin_postgresql(connection: Connection) -> None:
+    if not connection.get_execution_options().get(WRITES_OPTION, False):
+        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+
+
 class ReadSession(Session):
     """A session that cannot write: a mistake is loud instead of silently rolled back.
 
-    What goes past the ORM, such as a statement in plain text, is refused by SQLite itself.
+    What goes past the ORM, such as a statement in plain text, is refused by the database itself.
     """
 
     def flush(self, objects: Any = None) -> None:  # noqa: ANN401  # SQLAlchemy's signature
@@ -129,5 +136,5 @@ def read_session(engine: Engine) -> Session:
 
 
 def write_session(engine: Engine) -> Session:
-    """A session that takes the write lock when it begins."""
+    """A session that may write; on SQLite it takes the write lock when it begins."""
     return Session(engine.execution_options(**{WRITES_OPTION: True}), expire_on_commit=False)

@@ -1,4 +1,8 @@
-"""What the database's own errors mean to a person."""
+"""What the database's own errors mean to a person.
+
+A driver's words may name hosts, ports and users, and these messages reach clients of the API: the
+words go to the log alone.
+"""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -6,10 +10,13 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final
 
+import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from text2song.errors import DatabaseBusy, StorageFailed, StorageFull, StudioError
+
+log = structlog.get_logger(__name__)
 
 _LOCKED: Final = (
     "another program keeps the database locked. Try again in a few seconds; if this stays, close the "
@@ -41,6 +48,29 @@ _SQLITE: Final[Mapping[str, tuple[type[StudioError], str]]] = MappingProxyType(
     }
 )
 """By the first word of SQLite's result code (https://sqlite.org/rescode.html); others are faults of ours."""
+_CROSSED: Final = "other work was in the way of this: try again."
+_CROWDED: Final = "the database serves as many as it can: try again in a few seconds."
+_REFUSED: Final = (
+    "the database refuses the studio: check user and password in TEXT2SONG_DATABASE_URL, and what that "
+    "user may do."
+)
+_ABSENT: Final = (
+    "the database cannot be reached, or did not answer as it should. Try again in a few seconds; if this "
+    "stays, check that its server runs. The studio's log says more."
+)
+_POSTGRESQL: Final[Mapping[str, tuple[type[StudioError], str]]] = MappingProxyType(
+    {
+        "40001": (DatabaseBusy, _CROSSED),
+        "40P01": (DatabaseBusy, _CROSSED),
+        "55P03": (DatabaseBusy, _CROSSED),
+        "53300": (DatabaseBusy, _CROWDED),
+        "53100": (StorageFull, _FULL),
+        "28000": (StorageFailed, _REFUSED),
+        "28P01": (StorageFailed, _REFUSED),
+        "42501": (StorageFailed, _REFUSED),
+    }
+)
+"""By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 
 @contextmanager
@@ -62,8 +92,8 @@ def explain(error: Exception) -> StudioError | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, sqlite3.Error):
         return _explain_sqlite(cause)
-    if isinstance(error, OperationalError):
-        return StorageFailed(f"the database did not answer as it should ({cause}): try again.")
+    if isinstance(error, DBAPIError):
+        return _explain_postgresql(error)
     return None
 
 
@@ -73,3 +103,12 @@ def _explain_sqlite(error: sqlite3.Error) -> StudioError | None:
         return None
     meaning, message = _SQLITE[kind]
     return meaning(message.format(error=error))
+
+
+def _explain_postgresql(error: DBAPIError) -> StudioError | None:
+    state = getattr(error.orig, "sqlstate", None)
+    if state not in _POSTGRESQL and not isinstance(error, OperationalError):
+        return None
+    log.warning("the database failed", sqlstate=state, error=str(error.orig))
+    meaning, message = _POSTGRESQL.get(state or "", (StorageFailed, _ABSENT))
+    return meaning(message)

@@ -1,17 +1,32 @@
 """Workers announce themselves, beat, and leave."""
 
+import datetime as dt
 import uuid
 from dataclasses import asdict
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
+from text2song.errors import InvalidInput
 from text2song.model.protocol import ModelInfo
-from text2song.models.tables import Model, ModelWorker
+from text2song.models.tables import NAME_LIMIT, WORKER_NAME_LIMIT, Model, ModelWorker
 from text2song.studio import Work
+
+FORGET_AFTER: Final = dt.timedelta(days=1)
+"""How long a worker that was not heard of is remembered."""
 
 
 def announce(work: Work, info: ModelInfo, *, worker: str, capacity: int) -> uuid.UUID:
-    """Say that `worker` serves this model from now on; the id is for `beat` and `leave`."""
+    """Say that `worker` serves this model from now on; the id is for `beat` and `leave`.
+
+    Workers of this model that were not heard of for a day are forgotten; what was learned of its speed
+    goes over to the new one.
+
+    Raises:
+        InvalidInput: for a name of the model or the worker that is too long.
+    """
+    _require_short(info.id, limit=NAME_LIMIT, what="the model's name")
+    _require_short(worker, limit=WORKER_NAME_LIMIT, what="the worker's name (host and process)")
     now = work.clock()
     model = work.session.scalar(select(Model).where(Model.name == info.id))
     if model is None:
@@ -29,6 +44,11 @@ def announce(work: Work, info: ModelInfo, *, worker: str, capacity: int) -> uuid
         .order_by(ModelWorker.id.desc())
         .limit(1)
     )
+    work.session.execute(
+        delete(ModelWorker).where(
+            ModelWorker.model_id == model.id, ModelWorker.heartbeat_at < now - FORGET_AFTER
+        )
+    )
     row = ModelWorker(
         model_id=model.id,
         name=worker,
@@ -43,14 +63,27 @@ def announce(work: Work, info: ModelInfo, *, worker: str, capacity: int) -> uuid
     return row.id
 
 
-def beat(work: Work, worker_id: uuid.UUID, *, speed: float | None) -> None:
-    """Still here; `speed` in seconds of audio a second, where it was measured."""
-    row = work.session.get_one(ModelWorker, worker_id)
+def beat(work: Work, worker_id: uuid.UUID, *, speed: float | None) -> bool:
+    """Still here; `speed` in seconds of audio a second, where it was measured.
+
+    False when the worker was silent for so long that it was forgotten: it must announce itself again.
+    """
+    row = work.session.get(ModelWorker, worker_id)
+    if row is None:
+        return False
     row.heartbeat_at = work.clock()
     if speed is not None:
         row.speed = speed
+    return True
 
 
 def leave(work: Work, worker_id: uuid.UUID) -> None:
-    """The worker ends: it is no longer counted among the living. Its row stays for its speed."""
-    work.session.get_one(ModelWorker, worker_id).left_at = work.clock()
+    """The worker ends: it is no longer counted among the living. Its row stays a while for its speed."""
+    row = work.session.get(ModelWorker, worker_id)
+    if row is not None:
+        row.left_at = work.clock()
+
+
+def _require_short(text: str, *, limit: int, what: str) -> None:
+    if len(text) > limit:
+        raise InvalidInput(f"{what} has {len(text)} characters; {limit} are the most: choose a shorter one.")
