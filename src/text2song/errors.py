@@ -43,7 +43,10 @@ Nothing here knows of either. A `code` is stable: scripts may rely on it.
     └── WorkerLost                     worker_lost           too many workers died on this job
 """
 
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, TypeVar
+
+_Meaning = TypeVar("_Meaning")
 
 
 class StudioError(Exception):
@@ -211,3 +214,21 @@ class UnexpectedFailure(StudioError):
 
 class WorkerLost(StudioError):
     code = "worker_lost"
+
+
+def every_kind(root: type[StudioError] = StudioError) -> Iterator[type[StudioError]]:
+    """`root` and all classes below it, as the tree above draws them."""
+    yield root
+    for child in root.__subclasses__():
+        yield from every_kind(child)
+
+
+def meaning_of(kind: type[StudioError], table: Mapping[type[StudioError], _Meaning]) -> _Meaning:
+    """What `table` says of this class or else of its nearest parent; a table must name `StudioError`."""
+    return next(table[cls] for cls in kind.__mro__ if cls in table)
+
+
+def sentence(message: str) -> str:
+    """A message with its full stop; the first letter stays: many begin with the name of a field."""
+    text = message.strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -3,7 +3,7 @@ import json
 import pytest
 import typer
 
-from text2song.cli.answer import Interrupted, answering, sentence
+from text2song.cli.answer import Interrupted, answering, told
 from text2song.errors import NotFound
 
 
@@ -89,6 +89,8 @@ def test_text_from_elsewhere_is_no_markup(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == "[red]as it is[/red] :smile:\n"
 
 
-@pytest.mark.parametrize(("said", "told"), [("it is so", "It is so."), ("Why?", "Why?"), (" a (b)", "A (b)")])
-def test_a_message_is_a_sentence(said: str, told: str) -> None:
-    assert sentence(said) == told
+@pytest.mark.parametrize(
+    ("said", "expected"), [("it is so", "It is so."), ("Why?", "Why?"), (" a (b)", "A (b).")]
+)
+def test_a_message_is_a_sentence(said: str, expected: str) -> None:
+    assert told(said) == expected

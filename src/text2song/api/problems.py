@@ -190,11 +190,11 @@ class AnswerEverything:
 
 
 def _of_studio(error: errors.StudioError) -> Fault:
-    kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+    kind = errors.meaning_of(type(error), KINDS)
     headers = {}
     if isinstance(error, errors.RangeUnsatisfiable) and error.size_bytes is not None:
         headers["Content-Range"] = f"bytes */{error.size_bytes}"  # RFC 9110, section 14.4
-    return Fault(error.code, kind, _sentence(error.message), field=error.field, headers=headers)
+    return Fault(error.code, kind, errors.sentence(error.message), field=error.field, headers=headers)
 
 
 def _of_validation(error: RequestValidationError, *, scope: Scope) -> Fault:
@@ -232,7 +232,7 @@ def _of_http(error: HTTPException, *, scope: Scope) -> Fault:
         case 413:
             return _of_studio(errors.TooLarge(error.detail))
     kind = Kind(error.status_code, EDGE_KINDS["http_error"].title)
-    return Fault("http_error", kind, _sentence(error.detail), headers=error.headers or {})
+    return Fault("http_error", kind, errors.sentence(error.detail), headers=error.headers or {})
 
 
 def _edge(code: str, detail: str, *, headers: Mapping[str, str] | None = None) -> Fault:
@@ -268,9 +268,3 @@ def _path_as_sent(scope: Scope) -> str:
 
 def _retry_after(kind: Kind) -> dict[str, str]:
     return {} if kind.retry_after_seconds is None else {"Retry-After": str(kind.retry_after_seconds)}
-
-
-def _sentence(message: str) -> str:
-    # the first letter stays as it is: many messages begin with the name of a field
-    text = message.strip()
-    return text if text.endswith((".", "!", "?")) else f"{text}."

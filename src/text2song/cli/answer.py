@@ -18,7 +18,7 @@ from rich.text import Text
 
 from text2song.cli.exits import ExitCode, exit_code_of
 from text2song.cli.faults import explained
-from text2song.errors import UnexpectedFailure
+from text2song.errors import UnexpectedFailure, sentence
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on standard output.")]
 INTERRUPTED_CODE: Final = "interrupted"
@@ -52,9 +52,9 @@ class Answer:
 
     def fail(self, *, code: str, message: str) -> None:
         """What went wrong, once."""
-        self.console.print(Text.assemble(("Error: ", "bold red"), sentence(message)))
+        self.console.print(Text.assemble(("Error: ", "bold red"), told(message)))
         if self.is_json and not self._is_given:
-            self.give({"error": {"code": code, "message": sentence(message)}, **self.about}, text="")
+            self.give({"error": {"code": code, "message": told(message)}, **self.about}, text="")
 
 
 @contextmanager
@@ -86,8 +86,7 @@ def _fail(answer: Answer, error: Exception) -> ExitCode:
     return exit_code_of(type(known))
 
 
-def sentence(message: str) -> str:
+def told(message: str) -> str:
     """A message as a sentence of its own."""
-    text = message.strip()
-    closed = text if text.endswith((".", "!", "?", ")")) else f"{text}."
-    return closed[:1].upper() + closed[1:]
+    text = sentence(message)
+    return text[:1].upper() + text[1:]

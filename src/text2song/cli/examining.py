@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-from text2song.cli.answer import Answer, sentence
+from text2song.cli.answer import Answer, told
 from text2song.cli.checks_of_parts import (
     check_command_line,
     check_numpy,
@@ -55,7 +55,7 @@ def _findings(*, port: int) -> Iterator[Finding]:
     try:
         settings = load_settings()
     except InvalidSetting as error:
-        yield Finding("settings", State.PROBLEM, sentence(error.message))
+        yield Finding("settings", State.PROBLEM, told(error.message))
         return
     yield Finding("settings", State.OK, f"the home folder is {settings.home}")
     for name, check in _checks_of_state(settings, port=port).items():
@@ -78,7 +78,7 @@ def _run(name: str, check: Check) -> Finding:
     except Exception as error:  # noqa: BLE001  # a check that breaks is a check that fails; the others go on
         known = explained(error)
         message = known.message if known else f"the check itself broke: {type(error).__name__}: {error}"
-        return Finding(name, State.PROBLEM, sentence(message))
+        return Finding(name, State.PROBLEM, told(message))
 
 
 def _line(finding: Finding) -> str:

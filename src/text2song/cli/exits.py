@@ -54,4 +54,4 @@ EXITS: Final[Mapping[type[errors.StudioError], ExitCode]] = MappingProxyType(
 
 def exit_code_of(kind: type[errors.StudioError]) -> ExitCode:
     """The code that this class of error ends a command with."""
-    return next(EXITS[cls] for cls in kind.__mro__ if cls in EXITS)
+    return errors.meaning_of(kind, EXITS)

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from text2song.cli.app import app
 from text2song.cli.exits import MEANINGS, exit_code_of
-from text2song.errors import StudioError
+from text2song.errors import every_kind
 from text2song.settings import PREFIX, Settings
 
 _HEAD: Final = """\
@@ -73,15 +73,9 @@ def write(folder: Path) -> None:
 def _exit_codes() -> str:
     lines = ["## Exit codes", "", "| code | meaning | errors |", "|---|---|---|"]
     for code, meaning in MEANINGS.items():
-        names = ", ".join(f"`{kind.code}`" for kind in _kinds(StudioError) if exit_code_of(kind) is code)
+        names = ", ".join(f"`{kind.code}`" for kind in every_kind() if exit_code_of(kind) is code)
         lines.append(f"| {code.value} | {meaning} | {names} |")
     return "\n".join([*lines, ""])
-
-
-def _kinds(root: type[StudioError]) -> Iterator[type[StudioError]]:
-    yield root
-    for child in root.__subclasses__():
-        yield from _kinds(child)
 
 
 def _commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Typer exports no types for these

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from text2song import __version__
 from text2song.audio.schemas import AudioSampleOut
-from text2song.errors import InvalidInput, StudioError, Unavailable, UnexpectedFailure
+from text2song.errors import InvalidInput, StudioError, Unavailable, UnexpectedFailure, every_kind
 from text2song.generation.schemas import Cancelled, GenerateIn, JobOut
 from text2song.sound.files import AudioFormat
 from text2song.wire import Problem, WireModel
@@ -117,11 +117,5 @@ def _no_url(url: str) -> InvalidInput:
     )
 
 
-def _tree(kind: type[StudioError]) -> Iterator[type[StudioError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _tree(child)
-
-
-ERRORS: Final = {kind.code: kind for kind in _tree(StudioError)}
+ERRORS: Final = {kind.code: kind for kind in every_kind()}
 """The class of each stable code, so that an error over HTTP ends a command as it would here."""

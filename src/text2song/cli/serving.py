@@ -10,9 +10,10 @@ from text2song.api.main import build_api
 from text2song.cli.answer import Answer
 from text2song.cli.background import BackgroundWorker
 from text2song.cli.listener import open_listener, url_of
-from text2song.cli.notices import notice_for, served_model
+from text2song.cli.notices import served_model
 from text2song.cli.opening import opened_studio, settings_for, thread_queue
 from text2song.cli.signals import StopSignals
+from text2song.models.queries import notice_of
 from text2song.settings import Settings
 
 SHUTDOWN_SECONDS: Final = 3
@@ -96,7 +97,7 @@ def _options(app: object) -> uvicorn.Config:
 
 def _welcome(settings: Settings, *, url: str, answer: Answer) -> None:
     manifest = served_model(settings)
-    notice = notice_for(manifest)
+    notice = notice_of(manifest)
     if notice is not None:
         answer.notice(notice)
     document = {"url": url, "model": manifest.id, "notice": notice}

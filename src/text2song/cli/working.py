@@ -2,9 +2,10 @@
 
 from text2song.cli.answer import Answer
 from text2song.cli.background import BackgroundWorker
-from text2song.cli.notices import notice_for, served_model
+from text2song.cli.notices import served_model
 from text2song.cli.opening import opened_studio, settings_for, thread_queue
 from text2song.cli.signals import StopSignals
+from text2song.models.queries import notice_of
 
 
 def work(answer: Answer) -> None:
@@ -20,7 +21,7 @@ def work(answer: Answer) -> None:
 
         def welcome() -> None:
             manifest = served_model(settings)
-            notice = notice_for(manifest)
+            notice = notice_of(manifest)
             if notice is not None:
                 answer.notice(notice)
             document = {"model": manifest.id, "capacity": settings.capacity, "notice": notice}

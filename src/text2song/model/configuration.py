@@ -15,6 +15,7 @@ from typing import Any, Final
 from text2song.errors import ModelCorrupt, ModelMissing, ModelUnsupported
 
 CONFIG_NAME: Final = "config.json"
+_CHOOSE_ANOTHER: Final = "Choose another model with `text2song model add`."
 TRAINED_DURATION_SECONDS: Final = 30.0
 """MusicGen was trained on clips of at most 30 s and knows nothing of longer ones."""
 
@@ -85,16 +86,18 @@ def read_configuration(folder: Path) -> ModelConfiguration:
     if kind != "musicgen":
         raise ModelUnsupported(
             f"{folder} holds a model of type {kind!r}; the studio plays MusicGen (type 'musicgen'), such as "
-            "facebook/musicgen-small. Choose another model with `text2song model add`."
+            f"facebook/musicgen-small. {_CHOOSE_ANOTHER}"
         )
     text, audio, decoder = (_part(raw, name, folder) for name in ("text_encoder", "audio_encoder", "decoder"))
     _require_type(text, "t5", folder)
     _require_type(audio, "encodec", folder)
     if audio.get("normalize") or audio.get("chunk_length_s"):
-        raise ModelUnsupported(f"{folder}: its codec normalises or cuts its sound; the studio's do neither.")
+        raise ModelUnsupported(
+            f"{folder}: its codec normalises or cuts its sound, which the studio's do not. {_CHOOSE_ANOTHER}"
+        )
     if decoder.get("activation_function", "gelu") != "gelu":
         raise ModelUnsupported(
-            f"{folder}: its decoder's activation is not 'gelu'; the studio plays no other."
+            f"{folder}: its decoder's activation is not 'gelu'; the studio plays no other. {_CHOOSE_ANOTHER}"
         )
     return ModelConfiguration(
         decoder=_decoder_shape(decoder, folder),
@@ -135,7 +138,9 @@ def _part(raw: Mapping[str, Any], name: str, folder: Path) -> dict[str, Any]:
 
 def _require_type(part: Mapping[str, Any], kind: str, folder: Path) -> None:
     if part.get("model_type", kind) != kind:
-        raise ModelUnsupported(f"{folder} uses {part['model_type']!r} where the studio plays only {kind!r}.")
+        raise ModelUnsupported(
+            f"{folder} uses {part['model_type']!r} where the studio plays only {kind!r}. {_CHOOSE_ANOTHER}"
+        )
 
 
 def _whole(part: Mapping[str, Any], name: str, default: int, folder: Path) -> int:
@@ -170,5 +175,8 @@ def _decoder_shape(part: Mapping[str, Any], folder: Path) -> DecoderShape:
     )
     fits = shape.width % shape.heads == 0 and shape.codebooks % shape.channels == 0
     if not fits or shape.channels > 2 or shape.codebook_size > 2**15 - 1:
-        raise ModelCorrupt(f"{folder / CONFIG_NAME}: the decoder's numbers do not fit together: {shape}.")
+        raise ModelCorrupt(
+            f"{folder / CONFIG_NAME}: the decoder's numbers do not fit together: {shape}. Download the model "
+            "again."
+        )
     return shape

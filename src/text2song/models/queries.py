@@ -3,7 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import select
 
@@ -21,7 +21,15 @@ NOISE_NOTICE: Final = (
 )
 
 
-def notice_of(model: Model) -> str | None:
+class Trainable(Protocol):
+    """A model's row, or the manifest beside its files."""
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it makes music."""
+
+
+def notice_of(model: Trainable) -> str | None:
     """What every surface says of a model that was never trained."""
     return None if model.is_trained else NOISE_NOTICE
 
