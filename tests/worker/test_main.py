@@ -143,6 +143,18 @@ def test_the_untrained_model_is_made_where_it_is_missing(settings: Settings) -> 
             assert models.choose(reader, None).name == NOISE_MODEL == noise_info().id
 
 
+def test_a_worker_that_was_forgotten_while_its_machine_slept_announces_itself_again(
+    settings: Settings,
+) -> None:
+    with working(settings) as (studio, worker):
+        [announced] = alive(studio)
+        with studio.work() as work:
+            work.session.delete(work.session.get_one(ModelWorker, announced.id))
+        wait_until(lambda: [row.name for row in alive(studio)] == [announced.name])
+        worker.stop()
+        assert alive(studio) == []
+
+
 def test_a_database_that_fails_for_a_while_costs_beats_and_no_worker(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,10 +43,7 @@ class Worker:
             ModelError: when the model cannot be loaded.
         """
         handler = generation_handler(self._studio)
-        with self._studio.work() as work:
-            worker_id = models.announce(
-                work, handler.model.info, worker=self._name, capacity=handler.capacity
-            )
+        worker_id = self._announce(handler)
         settings = self._studio.settings
         runner = Runner(
             self._studio.work,
@@ -70,11 +67,18 @@ class Worker:
         with self._studio.work() as work:
             models.leave(work, worker_id)
 
+    def _announce(self, handler: GenerationHandler) -> uuid.UUID:
+        with self._studio.work() as work:
+            info = handler.model.info
+            return models.announce(work, info, worker=self._name, capacity=handler.capacity)
+
     def _beat(self) -> None:
         if self._started is not None:
-            _, handler, worker_id = self._started
+            runner, handler, worker_id = self._started
             with self._studio.work() as work:
-                models.beat(work, worker_id, speed=handler.speed)
+                is_known = models.beat(work, worker_id, speed=handler.speed)
+            if not is_known:  # this machine slept for so long that others forgot the worker
+                self._started = (runner, handler, self._announce(handler))
 
     def _reap(self) -> None:
         cleaning.reap(self._studio)
