@@ -50,9 +50,8 @@ check-model-layer: installed-model ## test the model layer where nothing of the 
 constraints: installed-dev ## refresh constraints.txt to the newest versions that fit
 	@$(BIN)/python -m tools.refresh_constraints
 
-site:
-	@npm --prefix web install --no-save
-	@npm --prefix web run build
+site: installed-studio ## build the web studio into the package, where its sources are
+	@$(BIN)/python tools/build_site.py
 
 installed-studio:
 	@$(SET_UP) studio

@@ -64,5 +64,5 @@ def test_the_site_is_built_before_serving_where_there_is_one(tmp_path: Path, *, 
         (tmp_path / "web").mkdir()
         (tmp_path / "web" / "package.json").write_text("{}")
     steps = make("--dry-run", "studio", root=tmp_path)
-    assert ("npm --prefix web run build" in steps) is has_site
+    assert ("tools/build_site.py" in steps) is has_site
     assert "text2song serve" in steps.rstrip().splitlines()[-1]
