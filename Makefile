@@ -20,9 +20,13 @@ setup: installed-dev ## install all that developing and testing need, into .venv
 studio: installed-studio $(SITE) ## set up and serve the studio (HOST=, PORT=)
 	@$(BIN)/text2song serve --host "$(HOST)" --port "$(PORT)"
 
-# Two processes of one thread each: two times two threads on two cores wait for each other, spinning.
+# Two processes of one thread each: two times two threads on two cores wait for each other. Where tests ask for more
+# threads, those sleep. Compiled files are kept, or each of the many processes compiles torch's and transformers' anew.
+test check-model-layer: export OMP_NUM_THREADS := 1
+test check-model-layer: export OMP_WAIT_POLICY := PASSIVE
+test check-model-layer: export PYTHONDONTWRITEBYTECODE :=
 test: installed-dev ## set up and run every test but the long proofs
-	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadscope
+	@$(BIN)/pytest --numprocesses 2 --dist loadscope
 
 # The tests come last, so that pytest's closing line does too.
 check: lint types contracts check-model-layer test ## the gate: format, lint, types, import contracts, tests

@@ -48,7 +48,7 @@ def moment(text: str) -> dt.datetime:
 
 def test_what_a_client_sees_never_goes_backwards(shared_serving: Serving) -> None:
     answers = seen_until_the_end(
-        shared_serving, submit(shared_serving, num_samples=2, generation_params={"duration": 10})
+        shared_serving, submit(shared_serving, num_samples=2, generation_params={"duration": 5})
     )
     assert len(answers) > 10
     for name in ("sequence", "progress", "frames_done", "attempts"):

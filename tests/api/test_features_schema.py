@@ -44,15 +44,25 @@ def make_url(shared_serving: Serving) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-@schema.parametrize()
-@settings(
-    max_examples=30,
+EXHAUSTIVE: Final = settings(
+    max_examples=100,
     deadline=None,
     derandomize=True,  # the same requests on every run
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],  # a failure is told as it is found
 )
+
+
+@schema.parametrize()
+@settings(EXHAUSTIVE, max_examples=15)
 def test_nothing_that_is_asked_finds_an_answer_that_is_not_documented(case: Case[Any], url: str) -> None:
+    case.call_and_validate(base_url=url)
+
+
+@pytest.mark.proof
+@schema.parametrize()
+@settings(EXHAUSTIVE)
+def test_nothing_that_is_asked_at_length_finds_one_either(case: Case[Any], url: str) -> None:
     case.call_and_validate(base_url=url)
 
 

@@ -76,16 +76,17 @@ def test_a_server_that_is_stopped_while_its_model_loads_ends_well(furnished: Con
 
 
 SLOW_TO_LOAD = """
-import atexit, sys, time
+import atexit, sys, time, types
 from text2song.cli.__main__ import main
-from text2song.worker import main as worker
 
 def load(studio):
     print("it loads", file=sys.stderr, flush=True)
     time.sleep(600)
 
 atexit.register(lambda: print("the interpreter was taken apart", file=sys.stderr))
-worker.generation_handler = load
+handlers = types.ModuleType("text2song.worker.handlers")
+handlers.generation_handler, handlers.GenerationHandler = load, object
+sys.modules[handlers.__name__] = handlers  # the model takes for ever, so torch need not come first
 main()
 """
 

@@ -19,7 +19,7 @@ from text2song.jobs.runner import Pace, Runner
 from text2song.settings import Settings
 from text2song.studio import Studio, open_studio
 
-WORKERS, JOBS = 8, 200
+WORKERS = 8
 
 
 def submit(studio: Studio, *, count: int) -> list[str]:
@@ -31,16 +31,18 @@ def submit(studio: Studio, *, count: int) -> list[str]:
         return [str(job.id) for job in jobs]
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "count", [pytest.param(40, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.proof)]
+)
 def test_eight_workers_that_hear_every_bell_do_each_job_once(
-    settings: Settings, record_figure: RecordFigure
+    settings: Settings, record_figure: RecordFigure, count: int
 ) -> None:
     studio = open_studio(settings, queue=SilentQueue())
-    ids = submit(studio, count=JOBS)
+    ids = submit(studio, count=count)
     spawn = multiprocessing.get_context("spawn")
     everybody_is_here, done = spawn.Barrier(WORKERS + 1), spawn.Queue()
     processes = [
-        spawn.Process(target=work_at_every_bell, args=(settings.home, JOBS, everybody_is_here, done))
+        spawn.Process(target=work_at_every_bell, args=(settings.home, count, everybody_is_here, done))
         for _ in range(WORKERS)
     ]
     for process in processes:
@@ -60,9 +62,9 @@ def test_eight_workers_that_hear_every_bell_do_each_job_once(
                 GenerationJob.status, GenerationJob.attempts
             )
         )
-        assert [tuple(row) for row in rows] == [(JobStatus.SUCCEEDED, 1, JOBS)]
+        assert [tuple(row) for row in rows] == [(JobStatus.SUCCEEDED, 1, count)]
     studio.engine.dispose()
-    record_figure("jobs that eight processes claimed and ended", JOBS / seconds, "jobs/s")
+    record_figure("jobs that eight processes claimed and ended", count / seconds, "jobs/s")
     record_figure("workers that got any", sum(bool(made) for made in by_worker), "of 8")
 
 
