@@ -1,6 +1,6 @@
 """What differs on PostgreSQL: tried where a server is given, since the studio's own tests need none.
 
-    TEST_POSTGRESQL_URL=postgresql+psycopg://me@127.0.0.1/spare .venv/bin/pytest tests/db/test_postgresql.py
+    TEST_POSTGRESQL_URL=postgresql+psycopg://me@127.0.0.1/spare .venv/bin/pytest -m postgresql
 
 The database must be there for nothing else: its tables are dropped.
 """
@@ -32,7 +32,10 @@ from text2song.studio import Studio, Work
 from text2song.users.tables import User
 
 URL = os.environ.get("TEST_POSTGRESQL_URL", "")
-pytestmark = pytest.mark.skipif(not URL, reason="no server to try: set TEST_POSTGRESQL_URL to a spare one")
+pytestmark = [
+    pytest.mark.postgresql,
+    pytest.mark.skipif(not URL, reason="no server to try: set TEST_POSTGRESQL_URL to a spare one"),
+]
 GRACE_SECONDS = service.GRACE.total_seconds()
 
 
