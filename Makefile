@@ -24,7 +24,7 @@ studio: installed-studio $(SITE) ## set up and serve the studio (HOST=, PORT=)
 # threads, those sleep. Compiled files are kept, or each of the many processes compiles torch's and transformers' anew.
 test check-model-layer: export OMP_NUM_THREADS := 1
 test check-model-layer: export OMP_WAIT_POLICY := PASSIVE
-test check-model-layer: export PYTHONDONTWRITEBYTECODE :=
+studio test check-model-layer: export PYTHONDONTWRITEBYTECODE :=
 test: installed-dev ## set up and run every test but the long proofs
 	@$(BIN)/pytest --numprocesses 2 --dist loadscope
 

@@ -24,6 +24,7 @@ Nothing here knows of either. A `code` is stable: scripts may rely on it.
     │   └── StorageFailed              storage_failed
     ├── SetupError                     setup_error           the installation is not as it must be
     │   ├── MissingPart                missing_part          a package or program is not installed
+    │   ├── DatabaseDamaged            database_damaged
     │   ├── SchemaTooNew               schema_too_new
     │   ├── SchemaTooOld               schema_too_old
     │   ├── PortInUse                  port_in_use
@@ -143,6 +144,10 @@ class SetupError(StudioError):
 
 class MissingPart(SetupError):
     code = "missing_part"
+
+
+class DatabaseDamaged(SetupError):
+    code = "database_damaged"
 
 
 class SchemaTooNew(SetupError):

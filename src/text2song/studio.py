@@ -102,7 +102,7 @@ def open_studio(settings: Settings, *, queue: JobQueue) -> Studio:
         StorageFailed: when the home folder cannot be used.
     """
     try:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts are private
     except OSError as error:
         raise StorageFailed(
             f"the folder {settings.home} cannot be made ({error.strerror}): choose another TEXT2SONG_HOME."

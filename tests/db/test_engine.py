@@ -23,6 +23,7 @@ from text2song.db.engine import (
 )
 from text2song.db.registry import metadata
 from text2song.errors import InvalidSetting, MissingPart, StorageFailed
+from text2song.studio import Studio
 from text2song.users.tables import User
 
 
@@ -237,3 +238,22 @@ def test_without_the_lock_at_the_beginning_such_units_fail(engine: Engine) -> No
             str(done.exception()) for done in [pool.submit(unit), pool.submit(unit)] if done.exception()
         ]
     assert errors == ["database is locked"]
+
+
+@pytest.mark.parametrize("fault", ["moved", "replaced"])
+def test_a_file_that_is_moved_or_replaced_under_the_program_is_told_at_once(
+    studio: Studio, fault: str
+) -> None:
+    database = studio.settings.home / "studio.db"
+    with studio.work() as work:
+        work.session.execute(text("SELECT 1"))
+    database.rename(database.with_suffix(".elsewhere"))
+    if fault == "replaced":
+        database.write_bytes(b"")
+    for unit in (studio.work, studio.read):
+        with pytest.raises(StorageFailed, match="moved, replaced or deleted"), unit() as opened:
+            opened.session.execute(text("SELECT 1"))
+    assert database.exists() == (fault == "replaced")  # nobody made an empty one in its place
+    database.with_suffix(".elsewhere").rename(database)
+    with studio.work() as work:
+        work.session.execute(text("SELECT 1"))

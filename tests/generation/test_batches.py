@@ -1,13 +1,16 @@
 """Jobs and batches: what does not fit, what is not answered, what only certain weights can do."""
 
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+
+from sqlalchemy import select
 
 from tests.benches import Bench
 from tests.studios import Desk
 from text2song.errors import OutOfMemory
 from text2song.generation.job import GenerationHandler
-from text2song.generation.tables import KIND
+from text2song.generation.tables import KIND, GenerationTake
 from text2song.jobs.runner import Pace, Runner
 from text2song.model.protocol import RowResult, Watch
 from text2song.music.spec import GenerationSpec
@@ -93,3 +96,16 @@ def test_a_take_is_made_again_by_the_same_weights_alone(bench: Bench) -> None:
     assert bench.job(again)["status"] == "queued"  # it waits for the weights that made it
     bench.work()
     assert bench.job(again)["status"] == "succeeded"
+
+
+def test_a_take_that_cannot_be_read_fails_its_own_job_and_no_other(bench: Bench) -> None:
+    broken, whole = bench.desk.submit(), bench.desk.submit()
+    with bench.desk.studio.work() as work:
+        [take] = work.session.scalars(
+            select(GenerationTake).where(GenerationTake.job_id == uuid.UUID(broken["id"]))
+        )
+        take.spec = {**take.spec, "duration": -1}
+    bench.work()
+    assert bench.job(broken)["status"] == "failed"
+    assert "duration" in bench.job(broken)["error"]["message"]
+    assert bench.job(whole)["status"] == "succeeded"

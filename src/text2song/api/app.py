@@ -30,7 +30,10 @@ from text2song.wire import problem_response
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 _DESCRIPTION: Final = """\
-Music from words: ask for takes, listen, compare, and teach the model.
+Music from words: ask for takes, follow them, listen and compare.
+
+Until a trained model is named, what is served is **untrained noise**, not music: `GET /models` says what is
+served and what to know of it.
 
 Every list answers `{"items", "next_cursor"}`. Every error is `application/problem+json` with a stable
 `code`; all codes are listed at [/docs/problems](/docs/problems).

@@ -43,7 +43,11 @@ def build_api(
             site_folder=SITE_FOLDER if SITE_FOLDER.is_dir() else None,
         ),
         routers=ROUTERS,
-        ready_checks=(ReadyCheck("database", lambda: _require_database(studio)), *ready_checks),
+        ready_checks=(
+            ReadyCheck("database", lambda: _require_database(studio)),
+            ReadyCheck("blobs", lambda: _require_blobs(studio)),
+            *ready_checks,
+        ),
     )
 
     def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, bool]]:
@@ -53,6 +57,7 @@ def build_api(
             return generations.sequences(reader, job_ids)
 
     app.state.studio = studio
+    app.state.is_stopping = is_stopping
     app.state.generation_watcher = Watcher(sequences)
     return app
 
@@ -60,3 +65,7 @@ def build_api(
 def _require_database(studio: Studio) -> None:
     with studio.read() as reader:
         reader.session.execute(text("SELECT 1"))
+
+
+def _require_blobs(studio: Studio) -> None:
+    next(iter(studio.blobs.list("audio")), None)

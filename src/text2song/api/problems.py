@@ -62,6 +62,7 @@ KINDS: Final[Mapping[type[errors.StudioError], Kind]] = MappingProxyType(
         errors.StorageFailed: Kind(503, "The storage does not answer", retry_after_seconds=10),
         errors.SetupError: Kind(500, "The installation is not as it must be"),
         errors.MissingPart: Kind(501, "A part is not installed"),
+        errors.DatabaseDamaged: Kind(500, "The database is damaged"),
         errors.SchemaTooNew: Kind(500, "The database is newer than the program"),
         errors.SchemaTooOld: Kind(500, "The database is older than the program"),
         errors.PortInUse: Kind(500, "The port is taken"),

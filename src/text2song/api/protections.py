@@ -28,7 +28,10 @@ _FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "
 _READS: Final = frozenset({"GET", "HEAD"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
-API_CONTENT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+# media: whoever opens a take's link in a tab gets the browser's own player, which is a page of that answer
+API_CONTENT_POLICY: Final = (
+    "default-src 'none'; media-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": API_CONTENT_POLICY,

@@ -29,7 +29,10 @@ async def refuse_unknown_query(request: Request) -> None:
         setattr(state, _KNOWN, query_names(request.app.openapi()))
     operation = (getattr(request.scope["route"], "path", ""), request.method.lower())
     known = getattr(state, _KNOWN).get(operation)
-    for name in request.query_params:
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if known and name in known and names.count(name) > 1:
+            raise InvalidInput(f"{name} is given twice: give it once, its values with commas.", field=name)
         if known and name not in known:
             shown = name if name.isidentifier() and len(name) <= 80 else "this name"
             raise InvalidInput(

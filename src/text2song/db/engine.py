@@ -50,7 +50,11 @@ def open_engine(url: str) -> Engine:
             f"{SETTING} names PostgreSQL, whose driver is not installed: run `pip install psycopg[binary]`."
         ) from error
     if is_sqlite:
+        file = _OneFile(Path(parsed.database or ""))
+        event.listen(engine, "do_connect", file.check)
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", file.remember)
+        event.listen(engine, "begin", file.check)
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "begin", _begin_postgresql)
@@ -87,6 +91,42 @@ def _make_folder(url: URL) -> None:
         raise StorageFailed(
             f"the folder {folder} cannot be made ({error.strerror}): choose another {SETTING}."
         ) from error
+
+
+class _OneFile:
+    """Notices when the database's file is moved, replaced or deleted under the running program.
+
+    SQLite would go on writing to the file that nobody can find any more, and a new connection would
+    make an empty one in its place: accepted work would be lost without a word.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: tuple[int, int] | None = None
+
+    def remember(self, *_: object) -> None:
+        """The first connection has opened, and perhaps made, the file."""
+        if self._known is None:
+            self._known = self._found()
+
+    def check(self, *_: object) -> None:
+        """Refuse to go on with another file than the first.
+
+        Raises:
+            StorageFailed: it is not the one that was opened.
+        """
+        if self._known is not None and self._found() != self._known:
+            raise StorageFailed(
+                f"{self._path} was moved, replaced or deleted while the studio runs. Put it back, or stop "
+                "the studio and start it again with the file that you want."
+            )
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_dev, stat.st_ino
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from text2song.errors import DatabaseBusy, StorageFailed, StorageFull, StudioError
+from text2song.errors import DatabaseBusy, DatabaseDamaged, StorageFailed, StorageFull, StudioError
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +42,8 @@ _SQLITE: Final[Mapping[str, tuple[type[StudioError], str]]] = MappingProxyType(
         "READONLY": (StorageFailed, _NOT_WRITABLE),
         "PERM": (StorageFailed, _NOT_WRITABLE),
         "CANTOPEN": (StorageFailed, _NOT_OPENED),
-        "NOTADB": (StorageFailed, _DAMAGED),
-        "CORRUPT": (StorageFailed, _DAMAGED),
+        "NOTADB": (DatabaseDamaged, _DAMAGED),
+        "CORRUPT": (DatabaseDamaged, _DAMAGED),
         "IOERR": (StorageFailed, _DISK),
     }
 )

@@ -1,5 +1,6 @@
 """`/generate`."""
 
+import time
 import uuid
 from typing import Annotated, Any, Final
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from text2song.db.pages import DEFAULT_LIMIT
-from text2song.errors import InvalidInput
+from text2song.errors import InvalidInput, Unavailable
 from text2song.generation import queries, service
 from text2song.generation.examples import REQUESTS
 from text2song.generation.schemas import Cancelled, GenerateIn, JobOut, Status
@@ -27,6 +28,8 @@ ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
 }
 WAIT_LIMIT_SECONDS: Final = 60.0
 IDS_LIMIT: Final = 100
+LOOK_SECONDS: Final = 5.0
+"""How often a waiting poll looks whether its client is still there."""
 _OF_A_PAGE: Final = ("status", "prompt_id", "cursor", "limit")
 _OF_IDS: Final = ("wait", "since")
 
@@ -61,7 +64,7 @@ def submit_generation(
     return queries.describe(work, [job])[0]
 
 
-@router.get("", responses=problem_responses(400, 404, 422))
+@router.get("", responses=problem_responses(400, 404, 422, 503))
 async def list_generations(  # noqa: PLR0913  # each is a query parameter
     request: Request,
     studio: StudioUnit,
@@ -79,7 +82,7 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
         str | None,
         Query(
             max_length=2000,
-            pattern=r"^\d{1,18}(,\d{1,18})*$",
+            pattern=r"^[0-9]{1,18}(,[0-9]{1,18})*$",
             description="With `wait`: the sequences already seen, one for each id, or one for all.",
         ),
     ] = None,
@@ -103,7 +106,7 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
     return Page(items=await run_in_threadpool(_read, studio, job_ids), next_cursor=None)
 
 
-@router.get("/{job_id}", responses=problem_responses(404, 422))
+@router.get("/{job_id}", responses=problem_responses(404, 422, 503))
 async def get_generation(
     job_id: uuid.UUID,
     request: Request,
@@ -154,8 +157,15 @@ def _page(
 
 
 async def _wait(request: Request, since: dict[uuid.UUID, int], *, seconds: float) -> None:
+    """Wait for news, but not for a client who has gone, and not beyond the server's own end."""
     watcher: Watcher = request.app.state.generation_watcher
-    await watcher.changed(since, timeout_seconds=seconds)
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        has_news = await watcher.changed(since, timeout_seconds=min(left, LOOK_SECONDS))
+        if request.app.state.is_stopping():
+            raise Unavailable("the server is stopping: ask again in a moment.")
+        if has_news or await request.is_disconnected():
+            return
 
 
 def _refuse_what_would_be_ignored(request: Request) -> None:

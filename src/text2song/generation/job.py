@@ -25,7 +25,7 @@ from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim, Report
 from text2song.model.protocol import GeneratedTake, MusicModel, Progress
 from text2song.music.spec import GenerationSpec
-from text2song.studio import Studio
+from text2song.studio import Reader, Studio
 
 log = structlog.get_logger(__name__)
 
@@ -115,23 +115,35 @@ class GenerationHandler:
         rows: list[_Row] = []
         tallies: dict[Claim, _Tally] = {}
         frames_for = self.model.info.frames_for
+        broken: dict[Claim, StudioError] = {}
         with self._studio.read() as reader:
             for claim in claims:
                 job = reader.session.get(GenerationJob, claim.job_id)
                 if job is None:  # its prompt was deleted in this very moment
                     continue
-                query = select(GenerationTake).where(GenerationTake.job_id == job.id)
-                tally = tallies[claim] = _Tally(frames_total=0, frames_done=0, rows_left=0)
-                for take in reader.session.scalars(query.order_by(GenerationTake.take)):
-                    spec = GenerationSpec.from_json(take.spec)
-                    frames = frames_for(spec.duration_seconds)
-                    tally.frames_total += frames
-                    if take.status == JobStatus.QUEUED:
-                        tally.rows_left += 1
-                        rows.append(_Row(claim, take.id, spec, self._origin(job, take, spec)))
-                    else:
-                        tally.frames_done += frames
+                try:
+                    found = self._rows_of(reader, job, claim)
+                except StudioError as error:  # a row that cannot be read fails its own job, and no other
+                    broken[claim] = error
+                    continue
+                tallies[claim] = _Tally(frames_total=job.frames_total, frames_done=0, rows_left=len(found))
+                rows += found
+                left = sum(frames_for(row.spec.duration_seconds) for row in found)
+                tallies[claim].frames_done = job.frames_total - left
+        for claim, reason in broken.items():
+            with self._studio.work() as work:
+                lifecycle.fail(work.session, GenerationJob, claim, error=reason, now=work.clock())
         return rows, tallies
+
+    def _rows_of(self, reader: Reader, job: GenerationJob, claim: Claim) -> list[_Row]:
+        query = select(GenerationTake).where(
+            GenerationTake.job_id == job.id, GenerationTake.status == JobStatus.QUEUED
+        )
+        rows = []
+        for take in reader.session.scalars(query.order_by(GenerationTake.take)):
+            spec = GenerationSpec.from_json(take.spec)
+            rows.append(_Row(claim, take.id, spec, self._origin(job, take, spec)))
+        return rows
 
     def _origin(self, job: GenerationJob, take: GenerationTake, spec: GenerationSpec) -> audio.Origin:
         return audio.Origin(

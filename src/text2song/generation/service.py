@@ -281,7 +281,7 @@ def _resolved_params(asked: GenerationParams, prompt: Prompt, model: Model) -> d
     duration = asked.duration or attributes.duration_seconds or default
     if duration > model.max_duration_seconds:
         raise InvalidInput(
-            f"{model.name} makes at most {model.max_duration_seconds:g} seconds, not {duration:g}: "
+            f"{model.name} makes at most {model.max_duration_seconds:g} seconds, not {duration:.12g}: "
             "ask for a shorter take.",
             field="generation_params.duration" if asked.duration else "prompt.attributes.duration",
         )
