@@ -18,7 +18,7 @@ from text2song.db import engine as engines
 from text2song.db import schema
 from text2song.db.engine import open_engine
 from text2song.db.faults import explain
-from text2song.errors import DatabaseBusy, StorageFailed, StorageFull, StudioError
+from text2song.errors import DatabaseBusy, DatabaseDamaged, StorageFailed, StorageFull, StudioError
 from text2song.jobs.queue import SilentQueue
 from text2song.settings import load_settings
 from text2song.studio import Studio, Work
@@ -116,7 +116,7 @@ def test_a_disk_that_can_only_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [b"no database at all" * 100, b"SQLite format 3\0" + b"\7" * 9000])
 def test_a_file_that_is_damaged(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "studio.db").write_bytes(damage)
-    with pytest.raises(StorageFailed, match=r"damaged, or no database at all .*Put a copy in its place"):
+    with pytest.raises(DatabaseDamaged, match=r"damaged, or no database at all .*Put a copy in its place"):
         studio_at(tmp_path)
     assert (tmp_path / "studio.db").read_bytes() == damage
 

@@ -89,4 +89,4 @@ def _fail(answer: Answer, error: Exception) -> ExitCode:
 def told(message: str) -> str:
     """A message as a sentence of its own; one that begins with a name or an address keeps it as it is."""
     text = sentence(message)
-    return text[:1].upper() + text[1:] if text.split(" ", 1)[0].isalpha() else text
+    return text[:1].upper() + text[1:] if text.split(" ", 1)[0].rstrip(".,:;").isalpha() else text
