@@ -71,3 +71,8 @@ def test_an_address_of_ipv6_stands_in_brackets_or_its_absence_is_said() -> None:
     else:
         with pytest.raises(InvalidInput, match="has no address"):
             open_listener("::1", port=0)
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    with open_listener("127.0.0.1", port=0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # what asyncio asks before it sets TCP_NODELAY
