@@ -4,11 +4,12 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import select
 
 from tests.benches import Bench
 from tests.studios import Desk
-from text2song.errors import OutOfMemory
+from text2song.errors import InvalidInput, OutOfMemory
 from text2song.generation.job import GenerationHandler
 from text2song.generation.tables import KIND, GenerationTake
 from text2song.jobs.runner import Pace, Runner
@@ -109,3 +110,24 @@ def test_a_take_that_cannot_be_read_fails_its_own_job_and_no_other(bench: Bench)
     assert bench.job(broken)["status"] == "failed"
     assert "duration" in bench.job(broken)["error"]["message"]
     assert bench.job(whole)["status"] == "succeeded"
+
+
+def test_a_broken_job_that_is_cancelled_meanwhile_harms_no_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, whole = bench.desk.submit(), bench.desk.submit()
+    read = GenerationSpec.from_json.__func__  # type: ignore[attr-defined]  # a class method's function
+    is_first = iter([True])
+
+    def cancelled_while_it_is_read(cls: type[GenerationSpec], stored: dict[str, object]) -> GenerationSpec:
+        if next(is_first, False):
+            assert bench.desk.client.delete(f"/generate/{broken['id']}").json()["changed"]
+            raise InvalidInput("this row cannot be read.")
+        spec: GenerationSpec = read(cls, stored)
+        return spec
+
+    monkeypatch.setattr(GenerationSpec, "from_json", classmethod(cancelled_while_it_is_read))
+    bench.work()
+    assert bench.job(broken)["status"] == "cancelled"
+    assert bench.job(whole)["status"] == "succeeded"
+    assert bench.job(whole)["attempts"] == 1

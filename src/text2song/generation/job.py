@@ -126,14 +126,19 @@ class GenerationHandler:
                 except StudioError as error:  # a row that cannot be read fails its own job, and no other
                     broken[claim] = error
                     continue
-                tallies[claim] = _Tally(frames_total=job.frames_total, frames_done=0, rows_left=len(found))
-                rows += found
                 left = sum(frames_for(row.spec.duration_seconds) for row in found)
-                tallies[claim].frames_done = job.frames_total - left
+                tallies[claim] = _Tally(job.frames_total, job.frames_total - left, rows_left=len(found))
+                rows += found
         for claim, reason in broken.items():
-            with self._studio.work() as work:
-                lifecycle.fail(work.session, GenerationJob, claim, error=reason, now=work.clock())
+            self._fail(claim, reason)
         return rows, tallies
+
+    def _fail(self, claim: Claim, error: StudioError) -> None:
+        try:
+            with self._studio.work() as work:
+                lifecycle.fail(work.session, GenerationJob, claim, error=error, now=work.clock())
+        except ClaimLost:  # cancelled in this very moment: its neighbours in the batch must not suffer
+            log.info("job ended elsewhere", job_id=str(claim.job_id))
 
     def _rows_of(self, reader: Reader, job: GenerationJob, claim: Claim) -> list[_Row]:
         query = select(GenerationTake).where(
