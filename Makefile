@@ -6,10 +6,13 @@
 HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadscope
 SET_UP := python=$$(sh tools/find_python.sh) && "$$python" tools/set_up.py
+# Not sound: its files and loudness need libraries of the server.
+MODEL_LAYER_TESTS := $(wildcard tests/music tests/artifacts tests/model tests/tuning)
 SITE := $(if $(wildcard web/package.json),site)
 
-.PHONY: help setup studio test check proof format lint types contracts check-model-layer constraints
+.PHONY: help setup studio test check proof format lint types contracts check-model-layer check-server constraints
 .PHONY: site installed-studio installed-dev installed-model
 
 help: ## list the targets
@@ -22,14 +25,15 @@ studio: installed-studio $(SITE) ## set up and serve the studio (HOST=, PORT=)
 
 # Two processes of one thread each: two times two threads on two cores wait for each other. Where tests ask for more
 # threads, those sleep. Compiled files are kept, or each of the many processes compiles torch's and transformers' anew.
-test check-model-layer: export OMP_NUM_THREADS := 1
-test check-model-layer: export OMP_WAIT_POLICY := PASSIVE
-studio test check-model-layer: export PYTHONDONTWRITEBYTECODE :=
+test check-server check-model-layer: export OMP_NUM_THREADS := 1
+test check-server check-model-layer: export OMP_WAIT_POLICY := PASSIVE
+studio test check-server check-model-layer: export PYTHONDONTWRITEBYTECODE :=
 test: installed-dev ## set up and run every test but the long proofs
-	@$(BIN)/pytest --numprocesses 2 --dist loadscope
+	@$(PYTEST)
 
-# The tests come last, so that pytest's closing line does too.
-check: lint types contracts check-model-layer test ## the gate: format, lint, types, import contracts, tests
+# Every test once: the model layer's where nothing of the server is installed, then all others. These come last,
+# so that pytest's closing line does too.
+check: lint types contracts check-model-layer check-server ## the gate: format, lint, types, import contracts, tests
 
 proof: installed-dev ## run the long proofs; results go to docs/proof
 	@$(BIN)/pytest -m proof --results docs/proof
@@ -49,7 +53,10 @@ contracts: installed-dev ## check who imports whom
 	@$(BIN)/lint-imports --no-logo
 
 check-model-layer: installed-model ## test the model layer where nothing of the server is installed
-	@.venv-model/bin/python tools/run_model_layer_tests.py
+	@.venv-model/bin/python tools/run_model_layer_tests.py $(MODEL_LAYER_TESTS)
+
+check-server: installed-dev ## run every test that check-model-layer does not
+	@$(PYTEST) $(addprefix --ignore=,$(MODEL_LAYER_TESTS))
 
 constraints: installed-dev ## refresh constraints.txt to the newest versions that fit
 	@$(BIN)/python -m tools.refresh_constraints

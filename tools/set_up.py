@@ -42,7 +42,7 @@ ENVIRONMENTS: Final = {
     "studio": Environment(".venv", "studio"),
     "dev": Environment(".venv", "dev"),
     # Proves that the model layer works where nothing of the server is installed.
-    "model": Environment(".venv-model", "model", ("hypothesis", "pytest", "pytest-timeout")),
+    "model": Environment(".venv-model", "model", ("hypothesis", "pytest", "pytest-timeout", "pytest-xdist")),
 }
 HOLDS: Final = {"studio": ("studio", "dev"), "dev": ("dev",), "model": ("model",)}
 """Which environments satisfy a wish for one."""

@@ -36,7 +36,7 @@ def test_a_database_locked_by_another_program_says_so_and_recovers(server: Serve
 @pytest.mark.slow
 def test_a_lock_while_a_job_runs_costs_time_and_nothing_else(tmp_path: Path) -> None:
     with served(tmp_path / "home", LEASE_SECONDS="3", SWEEP_SECONDS="1") as server:
-        job_id = _submit(server, duration=20, takes=2).json()["id"]
+        job_id = _submit(server, duration=10, takes=2).json()["id"]
         server.wait_until(lambda: _status(server, job_id) == "running", timeout_seconds=30)
         with closing(sqlite3.connect(server.home / "studio.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -56,7 +56,7 @@ def test_a_full_disk_is_told_and_the_job_succeeds_once_there_is_space(tmp_path: 
         with served(tmp_path / "home", BLOBS_URL=blobs, SWEEP_SECONDS="0.5") as server:
             filler = disk / "filler"
             filler.write_bytes(bytes(1_900_000))
-            job_id = _submit(server, duration=10, takes=2).json()["id"]
+            job_id = _submit(server, duration=4, takes=2).json()["id"]
             server.wait_until(lambda: _error(server, job_id) == "storage_full", timeout_seconds=60)
             job = httpx2.get(f"{server.url}/generate/{job_id}", timeout=30).json()
             assert "free some space" in job["error"]["message"]

@@ -67,7 +67,7 @@ def test_a_stopped_server_hands_its_work_back_at_once(tmp_path: Path) -> None:
         assert job["attempts"] == 1  # what was handed back does not count
 
 
-def _submitted(server: Server, number: int, *, duration: float = 3) -> str:
+def _submitted(server: Server, number: int, *, duration: float = 2) -> str:
     body = {
         "prompt": {"text": f"take number {number}"},
         "num_samples": 1 + number % 3,

@@ -13,18 +13,21 @@ from tests.servers import Server, finished
 
 CLIENTS = 16
 STREAMS = 4
-JOBS_OF_EACH = 3
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("jobs_of_each", [1, pytest.param(5, marks=pytest.mark.proof)])
 def test_sixteen_clients_submit_and_poll_while_four_stream(
-    server: Server, record_figure: RecordFigure
+    server: Server, jobs_of_each: int, record_figure: RecordFigure
 ) -> None:
     sample_id = _sample(server)
     is_over = threading.Event()
     with ThreadPoolExecutor(CLIENTS + STREAMS) as pool:
         streams = [pool.submit(_stream_until, server, sample_id, is_over) for _ in range(STREAMS)]
-        polls = [pool.submit(_submit_and_poll, server, number) for number in range(CLIENTS)]
+        polls = [
+            pool.submit(_submit_and_poll, server, client=number, jobs=jobs_of_each)
+            for number in range(CLIENTS)
+        ]
         statuses = [status for poll in polls for status in poll.result()]
         is_over.set()
         streamed = [status for stream in streams for status in stream.result()]
@@ -46,17 +49,17 @@ def test_five_hundred_waiting_polls_hold_no_thread_and_all_hear_the_news(server:
     assert during < 100  # AnyIO's pool of 40 and our own, not one for each who waits
 
 
-def _submit_and_poll(server: Server, number: int) -> list[int]:
+def _submit_and_poll(server: Server, *, client: int, jobs: int) -> list[int]:
     statuses = []
-    with server.client() as client:
-        for n in range(JOBS_OF_EACH):
-            answer = client.post("/generate", json=_body(number * 100 + n, duration=1, takes=1))
+    with server.client() as connection:
+        for n in range(jobs):
+            answer = connection.post("/generate", json=_body(client * 100 + n, duration=1, takes=1))
             statuses.append(answer.status_code)
             job_id = answer.json()["id"]
-            [job] = finished(client, [job_id], timeout_seconds=200)
+            [job] = finished(connection, [job_id], timeout_seconds=200)
             assert job["status"] == "succeeded", job
-            statuses.append(client.get("/generate", params={"limit": 20}).status_code)
-            statuses.append(client.get("/prompts", params={"q": "take"}).status_code)
+            statuses.append(connection.get("/generate", params={"limit": 20}).status_code)
+            statuses.append(connection.get("/prompts", params={"q": "take"}).status_code)
     return statuses
 
 
