@@ -3,8 +3,9 @@
 import typer
 
 from text2song.cli.answer import JsonFlag, answering
+from text2song.cli.plain_help import PlainCommand, PlainGroup
 
-app = typer.Typer(no_args_is_help=True, help="The database.")
+app = typer.Typer(cls=PlainGroup, no_args_is_help=True, help="The database.")
 
 
 @app.callback()
@@ -12,7 +13,7 @@ def db() -> None:
     """The database."""
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def upgrade(*, json: JsonFlag = False) -> None:
     """Bring the database to the schema that this version needs.
 

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from text2song.cli.answer import JsonFlag, answering
+from text2song.cli.plain_help import PlainCommand, PlainGroup
 
-app = typer.Typer(no_args_is_help=True, help="The models on this machine.")
+app = typer.Typer(cls=PlainGroup, no_args_is_help=True, help="The models on this machine.")
 
 Source = Annotated[
     str,
@@ -27,7 +28,7 @@ def model() -> None:
     """The models on this machine."""
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def add(source: Source, *, revision: Revision = None, yes: Yes = False, json: JsonFlag = False) -> None:
     """Bring a model to this machine: show its size and licence, ask, and fetch it.
 
@@ -40,7 +41,7 @@ def add(source: Source, *, revision: Revision = None, yes: Yes = False, json: Js
         stocking.add(source, answer=answer, revision=revision, is_agreed=yes)
 
 
-@app.command("list")
+@app.command("list", cls=PlainCommand)
 def list_models(*, json: JsonFlag = False) -> None:
     """List the models on this machine, and say which one is served."""
     with answering(is_json=json) as answer:

@@ -15,9 +15,9 @@ PortOption = Annotated[
 
 
 def serve(*, host: HostOption = "127.0.0.1", port: PortOption = 8000, json: JsonFlag = False) -> None:
-    """Serve the studio on this machine: the API, the page and a worker with the model.
+    """Serve the studio on this machine: the HTTP API, and a worker with the model.
 
-    Ends with one line that says where to click, and runs until Ctrl-C. What is unfinished then is
+    Says where to click as soon as it is ready, and runs until Ctrl-C. What is unfinished then is
     taken up again by the next start.
     """
     with answering(is_json=json) as answer:

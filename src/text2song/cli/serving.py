@@ -1,4 +1,4 @@
-"""What `serve` does: one process with the API, the page and a worker."""
+"""What `serve` does: one process with the API and a worker."""
 
 import socket
 from typing import Final
