@@ -4,6 +4,7 @@ import pytest
 
 from tests.studios import Clock, noise_info
 from text2song.errors import InvalidInput, NoModelServed
+from text2song.jobs.lifecycle import CLOCK_SLACK
 from text2song.models import queries, service
 from text2song.models.tables import ModelWorker
 from text2song.names import NOISE_MODEL
@@ -49,6 +50,15 @@ def test_a_model_that_is_served_comes_before_one_that_was_announced_later(
         assert [[worker.name for worker in found] for found in queries.alive_workers(reader).values()] == [
             ["of early"]
         ]
+
+
+def test_a_worker_that_was_heard_of_in_the_future_is_not_counted(studio: Studio, clock: Clock) -> None:
+    announce(studio, "dead")
+    with studio.read() as reader:
+        clock.advance(-CLOCK_SLACK.total_seconds())  # a machine whose clock runs ahead by so much
+        assert len(queries.alive_workers(reader)) == 1
+        clock.advance(-1)
+        assert queries.alive_workers(reader) == {}
 
 
 def test_only_noise_has_a_notice(studio: Studio) -> None:

@@ -69,6 +69,8 @@ class JobColumns(Identified):
     """Whoever holds it may write; nobody else can."""
     claimed_by: Mapped[str | None] = mapped_column(String(128))
     claimed_at: Mapped[dt.datetime | None]
+    lease_renewed_at: Mapped[dt.datetime | None]
+    """By the worker's clock; how long its leases are is for each worker to say."""
     lease_expires_at: Mapped[dt.datetime | None]
 
     created_at: Mapped[dt.datetime]

@@ -200,6 +200,7 @@ def _create_generation_jobs() -> None:
         sa.Column("claim_token", sa.Uuid(), nullable=True),
         sa.Column("claimed_by", sa.String(length=128), nullable=True),
         sa.Column("claimed_at", MOMENT, nullable=True),
+        sa.Column("lease_renewed_at", MOMENT, nullable=True),
         sa.Column("lease_expires_at", MOMENT, nullable=True),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("started_at", MOMENT, nullable=True),
