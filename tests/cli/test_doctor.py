@@ -98,6 +98,16 @@ def test_a_setting_that_cannot_be_is_a_problem(console: Console) -> None:
     assert "TEXT2SONG_LEASE_SECONDS" in found(said, "settings")[1]
 
 
+def test_a_queue_that_this_version_does_not_know_is_a_problem(console: Console) -> None:
+    said = examined(console, QUEUE_URL="redis://127.0.0.1")
+    assert said.code == 1
+    state, advice = found(said, "queue")
+    assert state == "problem"
+    assert "TEXT2SONG_QUEUE_URL is 'redis://127.0.0.1'" in advice
+    assert "set it to thread://" in advice
+    assert found(examined(console), "queue") == ("ok", "thread://")
+
+
 def test_a_home_that_is_no_folder_is_a_problem(console: Console) -> None:
     console.home.write_text("a file")
     assert found(examined(console), "home")[0] == "problem"

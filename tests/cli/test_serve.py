@@ -155,6 +155,7 @@ def test_a_model_that_cannot_be_loaded_ends_it_with_the_reason(furnished: Consol
     assert said.code == 3
     assert json.loads(said.out)["error"]["code"] == "model_missing"
     assert "text2song model add somebody/something" in said.err
+    assert "Stopping." not in said.err
 
 
 def test_help_promises_no_page_before_there_is_one(console: Console) -> None:

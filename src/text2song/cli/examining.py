@@ -16,7 +16,14 @@ from text2song.cli.checks_of_parts import (
     check_sound,
     check_torch,
 )
-from text2song.cli.checks_of_state import check_blobs, check_database, check_home, check_model, check_port
+from text2song.cli.checks_of_state import (
+    check_blobs,
+    check_database,
+    check_home,
+    check_model,
+    check_port,
+    check_queue,
+)
 from text2song.cli.exits import ExitCode
 from text2song.cli.faults import explained
 from text2song.cli.findings import Finding, State
@@ -67,6 +74,7 @@ def _checks_of_state(settings: Settings, *, port: int) -> dict[str, Check]:
         "home": partial(check_home, settings),
         "database": partial(check_database, settings),
         "blobs": partial(check_blobs, settings),
+        "queue": partial(check_queue, settings),
         "model": partial(check_model, settings),
         "port": partial(check_port, port),
     }

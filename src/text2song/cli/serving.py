@@ -1,6 +1,7 @@
 """What `serve` does: one process with the API and a worker."""
 
 import socket
+from collections.abc import Callable
 from typing import Final
 
 import uvicorn
@@ -10,10 +11,9 @@ from text2song.api.main import build_api
 from text2song.cli.answer import Answer
 from text2song.cli.background import BackgroundWorker
 from text2song.cli.listener import open_listener, url_of
-from text2song.cli.notices import served_model
+from text2song.cli.notices import STOPPING, served_model, tell_of_loading, tell_of_model
 from text2song.cli.opening import opened_studio, settings_for, thread_queue
 from text2song.cli.signals import StopSignals
-from text2song.models.queries import notice_of
 from text2song.settings import Settings
 
 SHUTDOWN_SECONDS: Final = 3
@@ -54,12 +54,18 @@ def _run(
         app = build_api(
             studio, ready_checks=[ReadyCheck("worker", worker.require_ready)], is_stopping=is_stopping
         )
-        server = _Server(_options(app), stop=stop)
+
+        def take_leave() -> None:
+            if worker.failure is None:
+                answer.notice(STOPPING)
+
+        server = _Server(_options(app), stop=stop, when_stopping=take_leave)
         url = url_of(listener)
 
         def leave() -> None:
             server.should_exit = True
 
+        tell_of_loading(settings, answer=answer)
         worker.start(
             when_ready=lambda: _welcome(settings, url=url, answer=answer),
             when_failed=leave,
@@ -73,15 +79,23 @@ def _run(
 class _Server(uvicorn.Server):
     """Hears signals itself while it runs, and minds those that came before."""
 
-    def __init__(self, config: uvicorn.Config, *, stop: StopSignals) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, stop: StopSignals, when_stopping: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._stop = stop
+        self._when_stopping = when_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """The signal handlers are uvicorn's by now: whatever is not in `asked` goes to `should_exit`."""
         await super().startup(sockets)
         if self._stop.asked.is_set():
             self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Not said by the signal's handler: that may have interrupted a line that is being written."""
+        self._when_stopping()
+        await super().shutdown(sockets)
 
 
 def _options(app: object) -> uvicorn.Config:
@@ -97,8 +111,6 @@ def _options(app: object) -> uvicorn.Config:
 
 def _welcome(settings: Settings, *, url: str, answer: Answer) -> None:
     manifest = served_model(settings)
-    notice = notice_of(manifest)
-    if notice is not None:
-        answer.notice(notice)
+    notice = tell_of_model(manifest, answer=answer)
     document = {"url": url, "model": manifest.id, "notice": notice}
     answer.give(document, text=f"Text2Song Studio is ready: {url}")

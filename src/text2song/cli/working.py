@@ -2,10 +2,9 @@
 
 from text2song.cli.answer import Answer
 from text2song.cli.background import BackgroundWorker
-from text2song.cli.notices import served_model
+from text2song.cli.notices import STOPPING, served_model, tell_of_loading, tell_of_model
 from text2song.cli.opening import opened_studio, settings_for, thread_queue
 from text2song.cli.signals import StopSignals
-from text2song.models.queries import notice_of
 
 
 def work(answer: Answer) -> None:
@@ -21,15 +20,16 @@ def work(answer: Answer) -> None:
 
         def welcome() -> None:
             manifest = served_model(settings)
-            notice = notice_of(manifest)
-            if notice is not None:
-                answer.notice(notice)
+            notice = tell_of_model(manifest, answer=answer)
             document = {"model": manifest.id, "capacity": settings.capacity, "notice": notice}
             answer.give(
                 document, text=f"The worker is ready: {manifest.id}, up to {settings.capacity} takes."
             )
 
+        tell_of_loading(settings, answer=answer)
         worker.start(when_ready=welcome, when_failed=stop.asked.set, is_stopping=stop.asked.is_set)
         stop.asked.wait()
+        if worker.failure is None:
+            answer.notice(STOPPING)
         worker.stop()
     worker.end()
