@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from text2song import __version__
 from text2song.api.body_limit import BodyLimit
 from text2song.api.docs_page import docs_router
+from text2song.api.doubled_names import refuse_doubled_names
 from text2song.api.head import HeadFromGet
 from text2song.api.health import ReadyCheck, health_router
 from text2song.api.openapi import add_problems, restore_nulls
@@ -84,7 +85,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
         middleware=_middleware(options),
-        dependencies=[Depends(refuse_unknown_query)],
+        dependencies=[Depends(refuse_unknown_query), Depends(refuse_doubled_names)],
         responses={"default": problem_response("Any other problem")},
         generate_unique_id_function=_operation_id,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},

@@ -15,7 +15,7 @@ from text2song.generation.schemas import Cancelled, GenerateIn, JobOut, Status
 from text2song.jobs.watch import Watcher
 from text2song.studio import Studio
 from text2song.units import StudioUnit, WorkUnit
-from text2song.wire import IDS_PATTERN, Cursor, Limit, Page, problem_responses
+from text2song.wire import IDS_PATTERN, Cursor, Id, Limit, Page, ids_of, problem_responses
 
 router = APIRouter(prefix="/generate", tags=["generation"])
 
@@ -87,7 +87,7 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
         ),
     ] = None,
     status: Status | None = None,
-    prompt_id: uuid.UUID | None = None,
+    prompt_id: Id | None = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Page[JobOut]:
@@ -100,7 +100,7 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
         return await run_in_threadpool(
             _page, studio, status=status, prompt_id=prompt_id, cursor=cursor, limit=limit
         )
-    job_ids = _as_ids(ids)
+    job_ids = ids_of(ids, most=IDS_LIMIT)
     if wait:
         await _wait(request, _as_sequences(since, job_ids), seconds=wait)
     return Page(items=await run_in_threadpool(_read, studio, job_ids), next_cursor=None)
@@ -108,7 +108,7 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
 
 @router.get("/{job_id}", responses=problem_responses(404, 422, 503))
 async def get_generation(
-    job_id: uuid.UUID,
+    job_id: Id,
     request: Request,
     studio: StudioUnit,
     wait: Wait = 0,
@@ -123,7 +123,7 @@ async def get_generation(
 
 
 @router.delete("/{job_id}", responses=problem_responses(404, 422))
-def cancel_generation(job_id: uuid.UUID, work: WorkUnit) -> Cancelled:
+def cancel_generation(job_id: Id, work: WorkUnit) -> Cancelled:
     """Cancel a job; its finished takes stay. A job that is over stays as it is, and the answer says so."""
     job, changed = service.cancel(work, job_id)
     unchanged = f"Nothing changed: the job is over already ({job.status})."
@@ -136,7 +136,7 @@ def cancel_generation(job_id: uuid.UUID, work: WorkUnit) -> Cancelled:
     status_code=status.HTTP_202_ACCEPTED,
     responses=ACCEPTED | problem_responses(404, 409, 422, 503, 507),
 )
-def retry_generation(job_id: uuid.UUID, work: WorkUnit, response: Response) -> JobOut:
+def retry_generation(job_id: Id, work: WorkUnit, response: Response) -> JobOut:
     """Queue a new job for the takes that a failed or cancelled one did not make."""
     job = service.retry(work, job_id)
     response.headers["Location"] = f"/generate/{job.id}"
@@ -179,16 +179,6 @@ def _refuse_what_would_be_ignored(request: Request) -> None:
             )
     elif stray := next((name for name in _OF_IDS if name in given), None):
         raise InvalidInput(f"{stray} goes with ids: say which jobs to wait for.", field=stray)
-
-
-def _as_ids(text: str) -> list[uuid.UUID]:
-    try:
-        job_ids = [uuid.UUID(part.strip()) for part in text.split(",")]
-    except ValueError as error:
-        raise InvalidInput("ids must be ids of jobs, separated by commas.", field="ids") from error
-    if len(job_ids) > IDS_LIMIT:
-        raise InvalidInput(f"at most {IDS_LIMIT} ids at once.", field="ids")
-    return job_ids
 
 
 def _as_sequences(since: str | None, job_ids: list[uuid.UUID]) -> dict[uuid.UUID, int]:

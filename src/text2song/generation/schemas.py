@@ -10,7 +10,7 @@ from text2song.generation.examples import CANCELLED, JOB_OUT
 from text2song.music.attributes import DURATION_RANGE_SECONDS
 from text2song.music.sampling import SEED_LIMIT
 from text2song.prompts.schemas import PromptIn
-from text2song.wire import Number, Whole, WireModel
+from text2song.wire import Id, Number, Whole, WireModel
 
 SAMPLES_LIMIT: Final = 16
 SIDES_LIMIT: Final = 8
@@ -60,9 +60,9 @@ Side = Annotated[list[AdapterChoice], Field(max_length=COMPOSITION_LIMIT)]
 class GenerateIn(WireModel):
     """A request for takes: of a stored prompt, or of a new one."""
 
-    prompt_id: uuid.UUID | None = None
+    prompt_id: Id | None = None
     prompt: PromptIn | None = None
-    from_sample: uuid.UUID | None = Field(
+    from_sample: Id | None = Field(
         default=None, description="Make this sample again, exactly; nothing else but priority goes with it."
     )
     num_samples: Whole = Field(default=1, ge=1, le=SAMPLES_LIMIT, description="Takes of each side.")
@@ -71,9 +71,7 @@ class GenerateIn(WireModel):
     model: Annotated[str, Field(max_length=200)] | None = Field(
         default=None, description="Left out: the model that is served."
     )
-    adapter_id: uuid.UUID | None = Field(
-        default=None, description="Short for one side with this one adapter."
-    )
+    adapter_id: Id | None = Field(default=None, description="Short for one side with this one adapter.")
     sides: Annotated[list[Side], Field(min_length=1, max_length=SIDES_LIMIT)] | None = Field(
         default=None,
         examples=[[[], [{"adapter": "warm@1.2.0", "weight": 1.0}]]],
