@@ -1,6 +1,7 @@
 """`text2song model` against the model layer's little hub."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from tests.model.mirror import Mirror, serving
 from text2song.cli import stocking
 from text2song.model import download
 from text2song.model.library import list_models
+from text2song.names import NOISE_FOLDER
 
 ID = "facebook/musicgen-tiny"
 NAMES = (
@@ -56,8 +58,8 @@ def pickled(folder: Path) -> Path:
     return folder
 
 
-def listed(console: Console) -> list[dict[str, Any]]:
-    models: list[dict[str, Any]] = console.run("model", "list", "--json").document()["models"]
+def listed(console: Console, **settings: str) -> list[dict[str, Any]]:
+    models: list[dict[str, Any]] = console.run("model", "list", "--json", **settings).document()["models"]
     return models
 
 
@@ -78,6 +80,7 @@ def test_size_and_licence_are_shown_and_agreed_to(console: Console, hub: Mirror)
     assert (model["id"], model["license"], model["is_served"]) == (ID, "cc-by-nc-4.0", False)
     line = console.run("model", "list", MODEL=ID).out
     assert line.startswith(ID)
+    assert f"  {hub.commit}  " in line  # whole, so that it can be given to --revision
     assert line.endswith("served\n")
 
 
@@ -168,7 +171,7 @@ def test_a_folder_is_copied_into_the_library(console: Console, folder: Path) -> 
     (folder / "notes.txt").write_text("not the model's")
     said = console.run("model", "add", str(folder), "--yes", "--json")
     assert said.code == 0, said.err
-    assert "no licence is stated" in said.err
+    assert "The weights come without a licence: ask their author" in said.err
     [model] = listed(console)
     assert (model["id"], model["revision"], model["problem"]) == ("my-model", "local", None)
     assert not (Path(model["folder"]) / "notes.txt").exists()
@@ -205,6 +208,31 @@ def test_a_folder_that_is_no_model_is_refused(console: Console, folder: Path, mi
     said = console.run("model", "add", str(folder), "--yes", "--json")
     assert (said.code, said.error()["code"]) == (3, "model_missing")
     assert list_models(console.home / "models") == ()
+
+
+def test_of_two_folders_with_one_id_it_is_said_which_one_the_id_names(console: Console, folder: Path) -> None:
+    assert console.run("model", "add", str(folder), "--yes").code == 0
+    first = console.home / "models" / "my-model"
+    copy = shutil.copytree(first, console.home / "models" / "a copy")
+    assert [(m["folder"], m["is_served"], m["shadowed_by"]) for m in listed(console, MODEL="my-model")] == [
+        (str(copy), False, str(first)),
+        (str(first), True, None),
+    ]
+    assert [m["is_served"] for m in listed(console, MODEL=str(copy))] == [True, False]
+    said = console.run("model", "list", MODEL="my-model").out.splitlines()
+    assert [line.startswith("my-model ") for line in said] == [True, False, True]
+    assert "no licence stated" in said[0]
+    assert said[0].endswith("its id is taken")
+    assert f"the id names {first}. Remove one of the two folders" in said[1]
+    assert f"TEXT2SONG_MODEL='{copy}'" in said[1]
+    assert said[2].endswith("served")
+
+
+def test_the_untrained_model_is_served_from_its_own_folder(console: Console, _models_folder: Path) -> None:
+    models = console.home / "models"
+    for name in ("a-copy", NOISE_FOLDER):
+        shutil.copytree(_models_folder / NOISE_FOLDER, models / name)
+    assert [Path(m["folder"]).name for m in listed(console) if m["is_served"]] == [NOISE_FOLDER]
 
 
 def test_a_damaged_model_is_listed_as_such(furnished: Console) -> None:

@@ -22,6 +22,7 @@ TESTED_THROUGH: Final = {
     "cli/examining.py": "cli/test_doctor.py",
     "cli/findings.py": "cli/test_doctor.py",
     "cli/local.py": "cli/test_generate.py",
+    "cli/listing.py": "cli/test_model.py",
     "cli/making.py": "cli/test_generate.py",
     "cli/notices.py": "cli/test_model.py",
     "cli/opening.py": "cli/test_generate.py",

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from text2song.blobs.open import folder_of, open_store
 from text2song.cli.findings import Finding, State
+from text2song.cli.licences import licence_words
 from text2song.cli.listener import open_listener
 from text2song.db import schema
 from text2song.db.engine import WRITES_OPTION, open_engine
@@ -99,7 +100,8 @@ def check_model(settings: Settings) -> Finding:
     read_configuration(folder)
     weight_files(folder)
     manifest = Manifest.read(folder)
-    return Finding("model", State.OK, f"{manifest.id}, revision {manifest.revision}, {manifest.license}")
+    licence = licence_words(manifest.license)
+    return Finding("model", State.OK, f"{manifest.id}, revision {manifest.revision}, {licence}")
 
 
 def check_port(port: int) -> Finding:

@@ -45,6 +45,6 @@ def add(source: Source, *, revision: Revision = None, yes: Yes = False, json: Js
 def list_models(*, json: JsonFlag = False) -> None:
     """List the models on this machine, and say which one is served."""
     with answering(is_json=json) as answer:
-        from text2song.cli import stocking  # noqa: PLC0415  # help must not wait for the settings' packages
+        from text2song.cli import listing  # noqa: PLC0415  # help must not wait for the settings' packages
 
-        stocking.list_models(answer)
+        listing.list_models(answer)

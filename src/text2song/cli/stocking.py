@@ -1,26 +1,22 @@
-"""What `model add` and `model list` do."""
+"""What `model add` does."""
 
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from text2song.cli.answer import Answer, Interrupted
+from text2song.cli.licences import licence_sentence
+from text2song.cli.listing import size_words
 from text2song.cli.opening import settings_for
 from text2song.errors import InvalidInput
-from text2song.model import library
 from text2song.model.adopt import FolderPlan, adopt, plan_folder
 from text2song.model.download import DownloadPlan, OnProgress, fetch, plan
 from text2song.model.manifest import Manifest
 from text2song.settings import Settings
 
-LICENCE_WORDS: Final = {
-    "unknown": "no licence is stated: ask the author what you may do with it",
-    "other": "a licence of its own: read it before you use the model",
-}
-NON_COMMERCIAL: Final = "it forbids commercial use of the weights"
 TOLD_STEPS: Final = 10
 """Lines of progress where there is no terminal."""
 
@@ -50,28 +46,6 @@ def add(source: str, *, answer: Answer, revision: str | None, is_agreed: bool) -
     answer.give(document, text=f"Added. Serve it with `TEXT2SONG_MODEL={manifest.id} make studio`.")
 
 
-def list_models(answer: Answer) -> None:
-    """Every model of the library, also the damaged ones."""
-    settings = settings_for(answer, is_service=False)
-    stored = library.list_models(settings.models_folder)
-    rows = [
-        {
-            "id": each.id,
-            "revision": each.revision,
-            "license": each.license,
-            "is_trained": each.is_trained,
-            "size_bytes": each.size_bytes,
-            "folder": str(each.folder),
-            "is_served": settings.model in {each.id, str(each.folder)},
-            "problem": each.problem,
-        }
-        for each in stored
-    ]
-    text = "\n".join(_row(row) for row in rows)
-    empty = "There is no model here yet. Fetch one with `text2song model add facebook/musicgen-small`."
-    answer.give({"models": rows}, text=text or empty)
-
-
 def _folder_in(source: str, *, revision: str | None) -> Path | None:
     """The folder that `source` names; None for an id of the hub.
 
@@ -87,21 +61,14 @@ def _folder_in(source: str, *, revision: str | None) -> Path | None:
 
 def _offer(wanted: DownloadPlan | FolderPlan) -> str:
     lines = [f"{wanted.id}, revision {wanted.revision}"]
-    lines += [f"  {_size(file.size_bytes):>9}  {file.name}" for file in wanted.files]
-    lines.append(f"  {_size(wanted.size_bytes):>9}  together")
+    lines += [f"  {size_words(file.size_bytes):>9}  {file.name}" for file in wanted.files]
+    lines.append(f"  {size_words(wanted.size_bytes):>9}  together")
     if wanted.needs_conversion:
         lines.append(
             "Its weights are pickles; they are converted to safetensors, apart from everything else."
         )
-    lines.append(f"Licence of the weights: {_licence(wanted.license)}.")
+    lines.append(licence_sentence(wanted.license))
     return "\n".join(lines)
-
-
-def _licence(name: str) -> str:
-    key = name.lower()
-    if key in LICENCE_WORDS:
-        return LICENCE_WORDS[key]
-    return f"{name}; {NON_COMMERCIAL}" if "-nc" in key else name
 
 
 def _ask() -> None:
@@ -140,21 +107,7 @@ def _teller(answer: Answer) -> OnProgress:
         nonlocal told
         step = here_bytes * TOLD_STEPS // max(1, total_bytes)
         if step > told and not answer.console.is_terminal:
-            answer.notice(f"{_size(here_bytes)} of {_size(total_bytes)}")
+            answer.notice(f"{size_words(here_bytes)} of {size_words(total_bytes)}")
         told = max(told, step)
 
     return tell
-
-
-def _size(size_bytes: int) -> str:
-    for unit, name in ((1e9, "GB"), (1e6, "MB")):
-        if size_bytes >= unit:
-            return f"{size_bytes / unit:.1f} {name}"
-    return f"{size_bytes / 1e3:.1f} kB"
-
-
-def _row(row: dict[str, Any]) -> str:
-    state = "served" if row["is_served"] else "damaged" if row["problem"] else ""
-    licence = row["license"] if row["is_trained"] else f"{row['license']}, untrained noise"
-    line = f"{row['id']:<32} {_size(row['size_bytes']):>9}  {row['revision'][:12]:<12}  {licence}  {state}"
-    return "\n".join([line.rstrip(), *([f"  {row['problem']}"] if row["problem"] else [])])
