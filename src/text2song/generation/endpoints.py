@@ -93,7 +93,8 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
 ) -> Page[JobOut]:
     """The queue and its history, newest first; with `ids`, these jobs in this order.
 
-    `wait` and `since` go with `ids`; filters, `cursor` and `limit` go without them.
+    With `wait`, the answer comes when the `sequence` of one of them is above its `since`, when one is over,
+    or when time is up. `wait` and `since` go with `ids`; filters, `cursor` and `limit` go without them.
     """
     _refuse_what_would_be_ignored(request)
     if ids is None:
@@ -116,7 +117,11 @@ async def get_generation(
         int | None, Query(ge=0, le=10**18, description="With `wait`: the sequence already seen.")
     ] = None,
 ) -> JobOut:
-    """One job. With `wait` and `since`, the answer comes when there is news, or time is up."""
+    """One job. With `wait`, the answer comes when its `sequence` is above `since`, or when time is up.
+
+    That is when its status, stage, error or takes change, or its progress by a hundredth; of a job that is
+    over, at once.
+    """
     if wait:
         await _wait(request, {job_id: since or 0}, seconds=wait)
     return (await run_in_threadpool(_read, studio, [job_id]))[0]

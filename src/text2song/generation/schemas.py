@@ -139,13 +139,15 @@ class JobOut(WireModel):
 
     id: uuid.UUID
     status: Status
-    progress: float = Field(description="0 to 1.")
+    progress: float = Field(description="0 to 1, in steps of a hundredth or more.")
     stage: str = Field(description="What is done now, in a word.")
     frames_done: int
     frames_total: int = Field(description="Codec frames of all takes together.")
     position: int | None = Field(description="While it waits: 1 is next.")
     eta_seconds: float | None = Field(description="Estimated time to its end; null where nothing is known.")
-    sequence: int
+    sequence: int = Field(
+        description="Grows with every change of status, stage, error or takes, and with progress."
+    )
     attempts: int
     error: JobError | None = Field(
         description="Why it failed, or why it waits for another attempt; its takes tell more."
