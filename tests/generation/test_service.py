@@ -1,3 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
 from tests.benches import Bench
@@ -65,6 +68,45 @@ def test_the_takes_of_a_cancelled_job_are_made_by_a_retry_with_their_seeds(bench
     bench.work()
     assert desk.client.get(f"/generate/{again['id']}").json()["status"] == "succeeded"
     assert desk.client.get(f"/generate/{job['id']}").json()["status"] == "cancelled"
+
+
+def test_a_retry_with_the_same_key_is_the_same_job(desk: Desk) -> None:
+    first, other = desk.submit(), desk.submit()
+    for job in (first, other):
+        desk.client.delete(f"/generate/{job['id']}")
+    desk.bells.rung.clear()
+
+    def retry(job: dict[str, Any], *, key: str | None) -> Any:  # noqa: ANN401  # httpx's answer
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return desk.client.post(f"/generate/{job['id']}/retry", headers=headers)
+
+    answer, again = retry(first, key="one"), retry(first, key="one")
+    assert (answer.status_code, again.status_code) == (202, 202)
+    assert again.json() == answer.json()
+    assert again.headers["location"] == answer.headers["location"]
+    assert desk.bells.rung == ["generation"]
+    for key in (None, "two"):
+        assert retry(first, key=key).status_code == 409
+    told = retry(other, key="one")
+    assert (told.status_code, told.json()["code"]) == (422, "idempotency_mismatch")
+    assert retry(other, key="three").status_code == 202
+    body = {"prompt": {"text": "rain"}}
+    told = desk.client.post("/generate", json=body, headers={"Idempotency-Key": "one"})
+    assert told.json()["code"] == "idempotency_mismatch"
+
+
+def test_the_same_retry_many_times_at_once_makes_one_job(desk: Desk) -> None:
+    job = desk.submit()
+    desk.client.delete(f"/generate/{job['id']}")
+
+    def ask(_: int) -> tuple[int, str]:
+        answer = desk.client.post(f"/generate/{job['id']}/retry", headers={"Idempotency-Key": "one"})
+        return answer.status_code, answer.json()["id"]
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = set(threads.map(ask, range(16)))
+    assert [status for status, _ in answers] == [202]
+    assert len(desk.client.get("/generate").json()["items"]) == 2
 
 
 @pytest.mark.parametrize("status", ["queued", "succeeded"])

@@ -42,6 +42,10 @@ Wait = Annotated[
         description="Seconds to wait for a change before answering.",
     ),
 ]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=200, description="The same key and request give the same job."),
+]
 
 
 @router.post(
@@ -53,10 +57,7 @@ def submit_generation(
     body: Annotated[GenerateIn, Body(openapi_examples=REQUESTS)],
     work: WorkUnit,
     response: Response,
-    idempotency_key: Annotated[
-        str | None,
-        Header(min_length=1, max_length=200, description="The same key and body give the same job."),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> JobOut:
     """Queue a job; `Location` says where to follow it."""
     job = service.submit(work, body, idempotency_key=idempotency_key)
@@ -141,9 +142,11 @@ def cancel_generation(job_id: Id, work: WorkUnit) -> Cancelled:
     status_code=status.HTTP_202_ACCEPTED,
     responses=ACCEPTED | problem_responses(404, 409, 422, 503, 507),
 )
-def retry_generation(job_id: Id, work: WorkUnit, response: Response) -> JobOut:
+def retry_generation(
+    job_id: Id, work: WorkUnit, response: Response, idempotency_key: IdempotencyKey = None
+) -> JobOut:
     """Queue a new job for the takes that a failed or cancelled one did not make."""
-    job = service.retry(work, job_id)
+    job = service.retry(work, job_id, idempotency_key=idempotency_key)
     response.headers["Location"] = f"/generate/{job.id}"
     return queries.describe(work, [job])[0]
 
