@@ -228,11 +228,10 @@ def test_of_two_folders_with_one_id_it_is_said_which_one_the_id_names(console: C
     assert said[2].endswith("served")
 
 
-def test_the_untrained_model_is_served_from_its_own_folder(console: Console, _models_folder: Path) -> None:
-    models = console.home / "models"
-    for name in ("a-copy", NOISE_FOLDER):
-        shutil.copytree(_models_folder / NOISE_FOLDER, models / name)
-    assert [Path(m["folder"]).name for m in listed(console) if m["is_served"]] == [NOISE_FOLDER]
+def test_the_untrained_model_is_served_from_its_own_folder(furnished: Console) -> None:
+    models = furnished.home / "models"
+    shutil.copytree(models / NOISE_FOLDER, models / "a-copy")
+    assert [Path(m["folder"]).name for m in listed(furnished) if m["is_served"]] == [NOISE_FOLDER]
 
 
 def test_a_damaged_model_is_listed_as_such(furnished: Console) -> None:

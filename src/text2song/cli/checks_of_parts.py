@@ -25,14 +25,11 @@ def check_numpy() -> Finding:
 def check_torch() -> Finding:
     """The neural network's library, and what it computes on."""
     import torch  # noqa: PLC0415  # it may be missing, and takes seconds
-    import transformers  # noqa: PLC0415  # as above
 
     where = f"{torch.get_num_threads()} CPU threads"
     if torch.cuda.is_available():
         where += f", and {torch.cuda.get_device_name()}, which this version does not use yet"
-    return Finding(
-        "torch", State.OK, f"{torch.__version__}, transformers {transformers.__version__}, {where}"
-    )
+    return Finding("torch", State.OK, f"{torch.__version__}, tokenizers {version('tokenizers')}, {where}")
 
 
 def check_command_line() -> Finding:

@@ -1,4 +1,4 @@
-"""How a model's licence is told: on a line of its own before anything is fetched, and in few words in a list."""
+"""How a model's licence is told: in a sentence before anything is fetched, and in few words in a list."""
 
 from typing import Final
 

@@ -90,7 +90,7 @@ def _remarks(row: dict[str, Any]) -> list[str]:
     remarks = [f"  {row['problem']}"] if row["problem"] else []
     if row["shadowed_by"]:
         remarks.append(
-            f"  This is {row['folder']}; the id names {row['shadowed_by']}. Remove one of the two folders, or "
-            f"serve this one with TEXT2SONG_MODEL={shlex.quote(row['folder'])}."
+            f"  This is {row['folder']}; the id names {row['shadowed_by']}. Remove one of the two folders, "
+            f"or serve this one with TEXT2SONG_MODEL={shlex.quote(row['folder'])}."
         )
     return remarks
