@@ -1,6 +1,8 @@
 """What the operating system says of disks, for every floor that writes."""
 
 import errno
+import os
+from pathlib import Path
 from typing import Final
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -9,3 +11,20 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 def is_disk_full(error: OSError) -> bool:
     """Whether there is no room left, on the disk itself or within this person's share of it."""
     return error.errno in _FULL
+
+
+def sync_file(path: Path) -> None:
+    """Bring what a file holds to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_directory(directory: Path) -> None:
+    """Bring a directory's entries to the disk; Windows has no such call and journals them itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -29,6 +29,8 @@ TESTED_THROUGH: Final = {
     "cli/serving.py": "cli/test_serve.py",
     "cli/stocking.py": "cli/test_model.py",
     "cli/upgrading.py": "cli/test_db.py",
+    "cli/upkeep/backing_up.py": "cli/upkeep/test_commands.py",
+    "cli/upkeep/restoring.py": "cli/upkeep/test_commands.py",
     "cli/working.py": "cli/test_worker.py",
     "db/migrations/env.py": "db/test_schema.py",
     "db/migrations/versions/0001_the_first_schema.py": "db/test_schema.py",

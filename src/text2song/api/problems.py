@@ -76,6 +76,7 @@ KINDS: Final[Mapping[type[errors.StudioError], Kind]] = MappingProxyType(
         errors.OutOfMemory: Kind(503, "Not enough memory", retry_after_seconds=10),
         errors.BlobMissing: Kind(500, "Stored bytes are missing"),
         errors.BlobCorrupt: Kind(500, "Stored bytes are damaged"),
+        errors.BackupDamaged: Kind(500, "A backup is damaged"),
         errors.ClaimLost: Kind(409, "Another worker owns the job now"),
         errors.UnexpectedFailure: Kind(500, "Something went wrong"),
         errors.TakesFailed: Kind(500, "Some takes failed"),

@@ -14,6 +14,7 @@ from text2song.cli.exits import MEANINGS, ExitCode
 from text2song.cli.generate import generate
 from text2song.cli.plain_help import PlainCommand, PlainGroup
 from text2song.cli.serve import serve
+from text2song.cli.upkeep.commands import backup, restore
 from text2song.cli.worker import worker
 from text2song.errors import InvalidInput
 
@@ -43,7 +44,7 @@ def text2song(
         raise typer.Exit
 
 
-for command in (serve, generate, worker, doctor):
+for command in (serve, generate, worker, doctor, backup, restore):
     app.command(cls=PlainCommand)(command)
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")

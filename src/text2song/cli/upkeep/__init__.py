@@ -1,0 +1,1 @@
+"""What keeps a studio safe and tidy: `backup`, `restore`."""

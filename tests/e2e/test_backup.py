@@ -1,0 +1,165 @@
+"""Back up a working studio, wipe it, restore it: every answer of its API and every stream is as before."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.audio.samples import make_sample
+from tests.backup.full import Rows, empty_studio, everything, fill
+from tests.figures import RecordFigure
+from tests.servers import Server, finished, served
+from tests.studios import furnish
+from text2song.backup.checking import check
+from text2song.backup.folder import BackupFolder
+from text2song.backup.taking import take
+from text2song.studio import Studio
+
+LISTS = ("/prompts", "/generate", "/audio")
+PACE = {"LEASE_SECONDS": "2", "SWEEP_SECONDS": "1"}
+
+
+def command(server: Server, *arguments: str) -> "subprocess.Popen[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TEXT2SONG_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "text2song.cli", *arguments],
+        env=environment | {"TEXT2SONG_HOME": str(server.home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(server: Server, *arguments: str) -> str:
+    process = command(server, *arguments)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    return said
+
+
+def submitted(client: httpx2.Client, number: int, *, duration: float) -> str:
+    body = {
+        "prompt": {"text": f"walk {number}", "attributes": {"mood": "calm"}},
+        "num_samples": 2,
+        "generation_params": {"duration": duration, "seed": number},
+    }
+    answer = client.post("/generate", json=body)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def items(client: httpx2.Client, path: str) -> Iterator[dict[str, Any]]:
+    cursor: dict[str, Any] = {}
+    while True:
+        page = client.get(path, params={"limit": 7, **cursor}).raise_for_status().json()
+        yield from page["items"]
+        if page["next_cursor"] is None:
+            return
+        cursor = {"cursor": page["next_cursor"]}
+
+
+def answers(client: httpx2.Client, jobs: list[str]) -> dict[str, Any]:
+    """All that the API says of these jobs, their prompts and their takes, bytes included."""
+    said: dict[str, Any] = {f"/generate/{job}": client.get(f"/generate/{job}").json() for job in jobs}
+    prompts = {job["prompt_id"] for job in said.values()}
+    audio_ids = [take["audio_id"] for job in said.values() for take in job["takes"]]
+    for path in LISTS:
+        own = [item for item in items(client, path) if item.get("prompt_id", item["id"]) in prompts]
+        said[path] = own
+    for audio_id in audio_ids:
+        for path in (f"/audio/{audio_id}", f"/audio/{audio_id}/peaks"):
+            said[path] = client.get(path).raise_for_status().json()
+        for part in ("bytes=0-", "bytes=100-199", "bytes=-50"):
+            stream = client.get(f"/audio/{audio_id}/stream", headers={"Range": part})
+            assert stream.status_code == 206
+            said[f"{audio_id} {part}"] = (
+                stream.content,
+                stream.headers["etag"],
+                stream.headers["content-range"],
+            )
+    return said
+
+
+@pytest.mark.slow
+def test_a_working_studio_comes_back_as_it_was(tmp_path: Path, record_figure: RecordFigure) -> None:
+    to = str(tmp_path / "backup")
+    with served(tmp_path / "home", **PACE) as server:
+        with server.client() as client:
+            done = [submitted(client, number, duration=1) for number in range(5)]
+            finished(client, done, timeout_seconds=120)
+            before = answers(client, done)
+            working = [submitted(client, number, duration=10) for number in range(5, 7)]
+            server.wait_until(lambda: status(client, working[0]) == "running", timeout_seconds=30)
+            began = time.perf_counter()
+            run(server, "backup", to)
+            record_figure("a backup beside running jobs", time.perf_counter() - began, "s")
+            assert status(client, working[-1]) in {"running", "queued"}
+        server.kill()
+        shutil.rmtree(server.home)
+        assert "that were running then wait again" in run(server, "restore", to)
+        server.start()
+        with server.client() as client:
+            assert answers(client, done) == before
+            jobs = finished(client, working, timeout_seconds=240)
+            assert [job["status"] for job in jobs] == ["succeeded"] * len(working)
+            assert all(len({take["audio_id"] for take in job["takes"]}) == 2 for job in jobs)
+
+
+def status(client: httpx2.Client, job: str) -> str:
+    return str(client.get(f"/generate/{job}").json()["status"])
+
+
+@pytest.mark.parametrize(
+    ("seed", "kills"),
+    [
+        pytest.param(3, 2, marks=pytest.mark.slow, id="two"),
+        pytest.param(4, 40, marks=pytest.mark.proof, id="forty"),
+    ],
+)
+def test_a_killed_backup_and_a_killed_restore_leave_what_was_there(
+    seed: int,
+    kills: int,
+    tmp_path: Path,
+    _migrated_database: Path,  # noqa: PT019  # its value is used
+) -> None:
+    chance = random.Random(seed)
+    furnish(tmp_path / "home", database=_migrated_database)
+    server = Server(tmp_path / "home")
+    studio = empty_studio(server.home)
+    fill(studio)
+    folder = BackupFolder(tmp_path / "backup")
+    states = {take(studio, folder).snapshot.name: settled(studio)}
+    for number in range(kills):
+        make_sample(studio, seed=100 + number)
+        before = settled(studio)
+        kill_at_some_moment(command(server, "backup", str(folder.root)), chance)
+        assert check(folder, tuple(folder.snapshots())).faults == ()
+        newest = folder.find(None).name
+        states.setdefault(newest, before)
+        kill_at_some_moment(command(server, "restore", str(folder.root), "--replace"), chance)
+        assert settled(studio) in (before, states[newest])
+        for sample in everything(studio)["audio_samples"]:
+            assert studio.blobs.read(sample["storage_path"], verify=True)
+    take(studio, folder, keep=1)
+    assert check(folder, tuple(folder.snapshots())).faults == ()
+    studio.engine.dispose()
+
+
+def kill_at_some_moment(process: "subprocess.Popen[str]", chance: random.Random) -> None:
+    time.sleep(chance.uniform(0.5, 2.5))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def settled(studio: Studio) -> Rows:
+    """All rows but the jobs, of which one that ran waits again after a restore."""
+    return {table: rows for table, rows in everything(studio).items() if table != "generation_jobs"}
