@@ -14,12 +14,13 @@ from text2song.api.health import ReadyCheck
 from text2song.audio.endpoints import router as audio
 from text2song.generation import queries as generations
 from text2song.generation.endpoints import router as generate
+from text2song.generation.endpoints import samples_router
 from text2song.jobs.watch import Watcher
 from text2song.models.endpoints import router as models
 from text2song.prompts.endpoints import router as prompts
 from text2song.studio import Studio
 
-ROUTERS: Final = (prompts, generate, audio, models)
+ROUTERS: Final = (prompts, generate, audio, samples_router, models)
 SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
 """The built web studio, where the package carries one."""
 
