@@ -157,7 +157,7 @@ def advice(command: Sequence[str]) -> str:
     ways = {
         "UV_DEFAULT_INDEX=URL": "packages from a mirror of PyPI",
         "UV_OFFLINE=1 PIP_FIND_LINKS=FOLDER": "no network: every package from a folder of wheels,"
-        " those of uv, hatchling and torch included",
+        " those of uv, torch, hatchling and editables included",
     }
     if "--torch-backend=auto" in command:
         ways[f"{TORCH_FROM_INDEX}=1"] = (
