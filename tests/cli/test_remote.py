@@ -50,7 +50,7 @@ def answering(content: bytes) -> Iterator[str]:
 
 def test_a_job_is_submitted_read_and_cancelled(access: RemoteStudio) -> None:
     job = access.submit(GenerateIn.model_validate(ASKED))
-    assert (job.status, job.generation_params["seed"]) == ("queued", 7)
+    assert (job.status, job.generation_params.seed) == ("queued", 7)
     assert access.read(job.id, since=0, wait_seconds=5) == job
     assert access.cancel(job.id).status == "cancelled"
     assert access.read(job.id, since=job.sequence, wait_seconds=5).status == "cancelled"

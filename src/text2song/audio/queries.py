@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import select
 
-from text2song.audio.schemas import AudioSampleOut, ComparedSample, Comparison
+from text2song.audio.schemas import AudioSampleOut, ComparedSample, Comparison, Provenance, TakeParams
 from text2song.audio.tables import AudioSample
 from text2song.db.pages import RowPage, newest_first
 from text2song.errors import InvalidInput, NotFound
@@ -74,6 +74,7 @@ def _get_all(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> list[AudioSample
 
 def describe(sample: AudioSample) -> AudioSampleOut:
     """The wire form."""
+    provenance = Provenance.model_validate(sample.provenance)
     return AudioSampleOut(
         id=sample.id,
         prompt_id=sample.prompt_id,
@@ -90,9 +91,9 @@ def describe(sample: AudioSample) -> AudioSampleOut:
         true_peak_dbtp=sample.true_peak_dbtp,
         sentence=sample.sentence,
         model=sample.model,
-        is_untrained_noise=not sample.provenance["is_trained"],
-        generation_params=sample.generation_params,
-        provenance=sample.provenance,
+        is_untrained_noise=not provenance.is_trained,
+        generation_params=TakeParams.model_validate(sample.generation_params),
+        provenance=provenance,
         created_at=sample.created_at,
         user_id=sample.user_id,
     )

@@ -144,6 +144,5 @@ def _compare(access: StudioAccess, original_id: uuid.UUID, remade_id: uuid.UUID)
 
 def _circumstances(sample: AudioSampleOut) -> dict[str, str]:
     """What decides the codes beside the specification."""
-    provenance = sample.provenance
-    named = {name: str(provenance.get(name)) for name in ("fingerprint", "revision", "dtype")}
-    return named | {name: str(number) for name, number in provenance.get("versions", {}).items()}
+    made = sample.provenance
+    return {"fingerprint": made.fingerprint, "revision": made.revision, "dtype": made.dtype, **made.versions}

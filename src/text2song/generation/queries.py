@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from text2song.audio.schemas import ResolvedParams
 from text2song.audio.tables import AudioSample
 from text2song.db.pages import RowPage, newest_first
 from text2song.errors import NotFound
@@ -177,7 +178,8 @@ def _described(
         sides=[
             [AdapterChoice(adapter=a["adapter_id"], weight=a["weight"]) for a in side] for side in job.sides
         ],
-        generation_params=job.generation_params,
+        generation_params=ResolvedParams.model_validate(job.generation_params),
+        from_sample=job.from_sample,
         takes=[_take(job, take) for take in takes],
         samples=[
             JobSampleOut(
