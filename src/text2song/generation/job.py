@@ -318,5 +318,5 @@ def _provenance(model: MusicModel) -> dict[str, Any]:
         "license": info.license,
         "is_trained": info.is_trained,
         "dtype": info.dtype,
-        "versions": {name: version(name) for name in ("text2song", "torch", "transformers")},
+        "versions": {name: version(name) for name in ("text2song", "torch", "tokenizers")},
     }
