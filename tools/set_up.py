@@ -165,7 +165,7 @@ def advice(command: Sequence[str]) -> str:
     }
     if "--torch-backend=auto" in command:
         ways[f"{TORCH_FROM_INDEX}=1"] = (
-            "where only download.pytorch.org is out of reach: torch from the index of all other packages"
+            "where only torch's own index is out of reach: torch from the index of all other packages"
             " (on Linux that is the build with CUDA: gigabytes)"
         )
     told = "\n".join(f"  {way}\n      {meaning}" for way, meaning in ways.items())
