@@ -6,12 +6,12 @@ from typing import Final
 from uuid import UUID
 
 from fastapi import FastAPI
-from sqlalchemy import text
 
 import text2song
 from text2song.api.app import ApiOptions, create_app
 from text2song.api.health import ReadyCheck
 from text2song.audio.endpoints import router as audio
+from text2song.db.writable import require_writable
 from text2song.generation import queries as generations
 from text2song.generation.endpoints import router as generate
 from text2song.generation.endpoints import samples_router
@@ -23,6 +23,9 @@ from text2song.studio import Studio
 ROUTERS: Final = (prompts, generate, audio, samples_router, models)
 SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
 """The built web studio, where the package carries one."""
+
+KEEP_SECONDS: Final = 3.0
+"""How long it is believed that the storages can be written: whoever polls costs them nothing."""
 
 
 def build_api(
@@ -45,8 +48,8 @@ def build_api(
         ),
         routers=ROUTERS,
         ready_checks=(
-            ReadyCheck("database", lambda: _require_database(studio)),
-            ReadyCheck("blobs", lambda: _require_blobs(studio)),
+            ReadyCheck("database", lambda: require_writable(studio.engine), keep_seconds=KEEP_SECONDS),
+            ReadyCheck("blobs", studio.blobs.require_writable, keep_seconds=KEEP_SECONDS),
             *ready_checks,
         ),
     )
@@ -61,12 +64,3 @@ def build_api(
     app.state.is_stopping = is_stopping
     app.state.generation_watcher = Watcher(sequences)
     return app
-
-
-def _require_database(studio: Studio) -> None:
-    with studio.read() as reader:
-        reader.session.execute(text("SELECT 1"))
-
-
-def _require_blobs(studio: Studio) -> None:
-    next(iter(studio.blobs.list("audio")), None)
