@@ -34,12 +34,7 @@ def test_a_full_disk_is_told_although_reading_works(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", megabytes=2) as disk:
         studio = studio_at(disk)
         require_writable(studio.engine)
-        with (
-            (disk / "stuffing").open("wb", buffering=0) as stuffing,
-            pytest.raises(OSError, match="No space"),
-        ):
-            while True:
-                stuffing.write(bytes(4096))
+        fill(disk / "stuffing")
         with studio.read() as reader:
             reader.session.connection()
         with pytest.raises(StorageFull, match="free some space"):
