@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import structlog
 from fastapi import FastAPI
 
 import text2song
@@ -12,13 +13,17 @@ from text2song.api.app import ApiOptions, create_app
 from text2song.api.health import ReadyCheck
 from text2song.audio.endpoints import router as audio
 from text2song.db.writable import require_writable
+from text2song.errors import StudioError
 from text2song.generation import queries as generations
 from text2song.generation.endpoints import router as generate
 from text2song.generation.endpoints import samples_router
 from text2song.jobs.watch import Watcher
+from text2song.models import queries as model_queries
 from text2song.models.endpoints import router as models
 from text2song.prompts.endpoints import router as prompts
 from text2song.studio import Studio
+
+_log = structlog.stdlib.get_logger(__name__)
 
 ROUTERS: Final = (prompts, generate, audio, samples_router, models)
 SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
@@ -52,6 +57,7 @@ def build_api(
             ReadyCheck("blobs", studio.blobs.require_writable, keep_seconds=KEEP_SECONDS),
             *ready_checks,
         ),
+        notices=lambda: _notices(studio),
     )
 
     def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, bool]]:
@@ -64,3 +70,13 @@ def build_api(
     app.state.is_stopping = is_stopping
     app.state.generation_watcher = Watcher(sequences)
     return app
+
+
+def _notices(studio: Studio) -> list[str]:
+    """None where the database does not answer: the documentation is needed then, too."""
+    try:
+        with studio.read() as reader:
+            return model_queries.notices(reader)
+    except StudioError as error:
+        _log.warning("no notices for the documentation", code=error.code)
+        return []
