@@ -2,10 +2,12 @@
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import Final
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_BLOCK_BYTES: Final = 4096
 
 
 def is_disk_full(error: OSError) -> bool:
@@ -28,3 +30,13 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def try_to_write(folder: Path) -> None:
+    """Write a block to a nameless file in `folder` that leaves nothing, and that no disk waits for.
+
+    Raises:
+        OSError: the folder cannot be written, or has no room for a block.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(_BLOCK_BYTES))

@@ -1,1 +1,0 @@
-"""What keeps a studio safe and tidy: `backup`, `restore`."""
