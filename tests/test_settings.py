@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from sqlalchemy.engine import make_url
 
 from text2song.blobs.open import open_store
@@ -23,6 +23,7 @@ DEFAULTS: dict[str, object] = {
     "beat_seconds": 0.5,
     "sweep_seconds": 5.0,
     "slice_seconds": 60.0,
+    "metrics_token": None,
     "log_level": "INFO",
     "log_json": None,
 }
@@ -40,6 +41,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "beat_seconds": ("0.25", 0.25),
     "sweep_seconds": ("2", 2.0),
     "slice_seconds": ("90.5", 90.5),
+    "metrics_token": ("a-secret", SecretStr("a-secret")),
     "log_level": ("debug", "DEBUG"),
     "log_json": ("true", True),
 }
@@ -154,3 +156,8 @@ def test_the_urls_win_over_the_home() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load_settings({}).capacity = 3
+
+
+def test_a_secret_is_never_shown() -> None:
+    settings = load_settings({"TEXT2SONG_METRICS_TOKEN": "a-secret"})
+    assert "a-secret" not in f"{settings!r} {settings} {settings.model_dump_json()}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from text2song.errors import InvalidSetting
@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     )
     slice_seconds: float = Field(
         default=60.0, ge=1.0, description="How long one bell keeps a worker claiming before it is rung anew."
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        description="What a Prometheus on another machine sends as bearer token to read `/metrics`. "
+        "Unset: this machine alone may.",
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool | None = Field(

@@ -9,6 +9,8 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from prometheus_client.registry import Collector
+from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
@@ -19,6 +21,8 @@ from text2song.api.docs_page import Notices, docs_router
 from text2song.api.doubled_names import refuse_doubled_names
 from text2song.api.head import HeadFromGet
 from text2song.api.health import ReadyCheck, health_router
+from text2song.api.metrics.endpoint import metrics_router, new_registry, require_access
+from text2song.api.metrics.requests import CountRequests, RequestNumbers
 from text2song.api.openapi import add_problems, restore_nulls
 from text2song.api.problems import AnswerEverything, handle
 from text2song.api.protections import DoorOptions, FrontDoor, SecurityHeaders
@@ -50,6 +54,8 @@ class ApiOptions:
     has_users: bool = False
     """Whether people log in; without it, whatever comes through a proxy is refused."""
     max_body_bytes: int = 1_048_576
+    metrics_token: SecretStr | None = None
+    """What lets other machines read the numbers."""
     site_folder: Path | None = None
     """The built web studio; without it, `/` leads to the API's documentation."""
 
@@ -71,13 +77,17 @@ def create_app(
     routers: Sequence[APIRouter],
     ready_checks: Sequence[ReadyCheck] = (),
     notices: Notices = tuple,
+    studio_numbers: Collector | None = None,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """The whole HTTP application; nothing global is touched. `notices` stand above the documentation.
 
+    `studio_numbers` are what `/metrics` tells beside the numbers of the requests and of the process.
+
     Raises:
         MissingPart: a package of the server is not installed.
     """
+    registry = new_registry(studio_numbers)
     app = StudioApi(
         title="Text2Song Studio",
         version=__version__,
@@ -85,7 +95,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        middleware=_middleware(options),
+        middleware=_middleware(options, RequestNumbers(registry)),
         dependencies=[Depends(refuse_unknown_query), Depends(refuse_doubled_names)],
         responses={"default": problem_response("Any other problem")},
         generate_unique_id_function=_operation_id,
@@ -93,17 +103,26 @@ def create_app(
     )
     for kind in (StudioError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, handle)
-    for router in (*routers, health_router(ready_checks), docs_router(notices), _root_router(options)):
+    operation = (
+        health_router(ready_checks),
+        metrics_router(
+            registry, require_access=lambda request: require_access(request, token=options.metrics_token)
+        ),
+        docs_router(notices),
+        _root_router(options),
+    )
+    for router in (*routers, *operation):
         app.include_router(router)
     if options.site_folder is not None:
         app.mount("/studio", SitePages(options.site_folder), name="studio")
     return app
 
 
-def _middleware(options: ApiOptions) -> list[Middleware]:
+def _middleware(options: ApiOptions, numbers: RequestNumbers) -> list[Middleware]:
     """From the outside in: refusals are logged, protected and written as problems like all else."""
     door = DoorOptions(options.allowed_hosts, accepts_proxies=options.has_users)
     return [
+        Middleware(CountRequests, numbers=numbers),
         Middleware(RequestLog),
         Middleware(SecurityHeaders),
         Middleware(AnswerEverything),

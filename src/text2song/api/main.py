@@ -11,6 +11,7 @@ from fastapi import FastAPI
 import text2song
 from text2song.api.app import ApiOptions, create_app
 from text2song.api.health import ReadyCheck
+from text2song.api.metrics.studio import StudioNumbers
 from text2song.audio.endpoints import router as audio
 from text2song.db.writable import require_writable
 from text2song.errors import StudioError
@@ -49,6 +50,7 @@ def build_api(
         ApiOptions(
             allowed_hosts=settings.allowed_hosts,
             max_body_bytes=settings.max_body_bytes,
+            metrics_token=settings.metrics_token,
             site_folder=SITE_FOLDER if SITE_FOLDER.is_dir() else None,
         ),
         routers=ROUTERS,
@@ -58,6 +60,7 @@ def build_api(
             *ready_checks,
         ),
         notices=lambda: _notices(studio),
+        studio_numbers=StudioNumbers(studio),
     )
 
     def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, bool]]:

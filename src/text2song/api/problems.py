@@ -113,7 +113,9 @@ class Fault:
 def answer(error: Exception, *, scope: Scope) -> JSONResponse:
     """The response to any exception; never raises, never shows a traceback."""
     fault = fault_of(error, scope=scope)
-    request_id = scope.get("state", {}).get("request_id", "")
+    state = scope.setdefault("state", {})
+    state["problem_code"] = fault.code  # for api/metrics
+    request_id = state.get("request_id", "")
     if fault.code == "internal_error":
         _log.error("request_failed", code=fault.code, exc_info=error)
     elif fault.kind.status >= 500:
