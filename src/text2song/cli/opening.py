@@ -1,6 +1,7 @@
 """How every command that needs the studio opens it: settings, logs, database, bytes."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -13,6 +14,7 @@ from text2song.jobs.open import open_queue
 from text2song.jobs.queue import SilentQueue
 from text2song.jobs.threads import ThreadQueue
 from text2song.logs import configure_logging
+from text2song.redaction import secrets_in
 from text2song.settings import Settings, load_settings
 from text2song.studio import Studio, open_studio
 
@@ -36,7 +38,7 @@ def settings_for(answer: Answer, *, is_service: bool) -> Settings:
     is_asked_for = "log_level" in settings.model_fields_set
     level = settings.log_level if is_service or is_asked_for else QUIET_LEVEL
     is_json = not answer.console.is_terminal if settings.log_json is None else settings.log_json
-    configure_logging(json=is_json, level=level)
+    configure_logging(json=is_json, level=level, secrets=secrets_in(os.environ))
     if is_service and is_json:
         answer.hand_notices_to(log.info)
     if level != "DEBUG":
