@@ -61,6 +61,16 @@ class Settings(BaseSettings):
     slice_seconds: float = Field(
         default=60.0, ge=1.0, description="How long one bell keeps a worker claiming before it is rung anew."
     )
+    keep_finished_jobs_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="Days after which a finished job is forgotten; its samples stay. Unset: never.",
+    )
+    keep_samples_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="Days after which a sample that nothing was built on is deleted. Unset: never.",
+    )
     metrics_token: SecretStr | None = Field(
         default=None,
         description="What a Prometheus on another machine sends as bearer token to read `/metrics`. "

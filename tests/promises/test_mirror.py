@@ -17,6 +17,7 @@ TESTED_THROUGH: Final = {
     "blobs/store.py": "contracts/test_blobs.py",
     "cli/__main__.py": "cli/test_app.py",
     "cli/backup/backing_up.py": "cli/backup/test_command.py",
+    "cli/clean/cleaning.py": "cli/clean/test_command.py",
     "cli/db/upgrading.py": "cli/db/test_command.py",
     "cli/doctor/checks_of_parts.py": "cli/doctor/test_command.py",
     "cli/doctor/checks_of_state.py": "cli/doctor/test_command.py",
