@@ -36,6 +36,7 @@ TESTED_THROUGH: Final = {
     "cli/worker/working.py": "cli/worker/test_command.py",
     "db/migrations/env.py": "db/test_schema.py",
     "db/migrations/versions/0001_the_first_schema.py": "db/test_schema.py",
+    "db/migrations/versions/0004_traces.py": "db/test_schema.py",
     "errors.py": "api/test_problems.py",
     "jobs/columns.py": "jobs/test_lifecycle.py",
     "jobs/open.py": "jobs/test_threads.py",

@@ -9,6 +9,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client.registry import Collector
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
@@ -43,6 +44,17 @@ makes noise, not music.
 Every list answers `{"items", "next_cursor"}`. Every error is `application/problem+json` with a stable
 `code`; all codes are listed at [/docs/problems](/docs/problems).
 """
+
+
+_UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked for every few seconds, and of no interest to anybody who follows a request."""
+_TELEMETRY: Final = TelemetryConfig(
+    metrics=False,  # /metrics has them
+    logs=False,
+    operation_spans=False,
+    auto_configure=False,  # `traces.start` decides, for API and workers alike
+    exclude=lambda scope: scope["path"] in _UNTRACED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        telemetry=_TELEMETRY,
         middleware=_middleware(options, RequestNumbers(registry)),
         dependencies=[Depends(refuse_unknown_query), Depends(refuse_doubled_names)],
         responses={"default": problem_response("Any other problem")},

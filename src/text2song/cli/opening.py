@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from text2song import traces
 from text2song.cli.answer import Answer
 from text2song.db import schema
 from text2song.jobs.open import open_queue
@@ -33,12 +34,15 @@ def settings_for(answer: Answer, *, is_service: bool) -> Settings:
 
     Raises:
         InvalidSetting: for a setting that cannot be.
+        MissingPart: traces are asked for, and what sends them is not installed.
     """
     settings = load_settings()
     is_asked_for = "log_level" in settings.model_fields_set
     level = settings.log_level if is_service or is_asked_for else QUIET_LEVEL
     is_json = not answer.console.is_terminal if settings.log_json is None else settings.log_json
     configure_logging(json=is_json, level=level, secrets=secrets_in(os.environ))
+    if is_service:
+        traces.start()
     if is_service and is_json:
         answer.hand_notices_to(log.info)
     if level != "DEBUG":

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 from sqlalchemy import ForeignKey, FromClause, Index, String, Text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
+from text2song import traces
 from text2song.db.base import Identified
 
 
@@ -73,6 +74,9 @@ class JobColumns(Identified):
     lease_renewed_at: Mapped[dt.datetime | None]
     """By the worker's clock; how long its leases are is for each worker to say."""
     lease_expires_at: Mapped[dt.datetime | None]
+
+    trace_parent: Mapped[str | None] = mapped_column(String(traces.PARENT_LENGTH), default=traces.parent)
+    """Where traces are sent: the span of the request that asked for it."""
 
     created_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]
