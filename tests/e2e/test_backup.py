@@ -122,7 +122,7 @@ def status(client: httpx2.Client, job: str) -> str:
     ("seed", "kills"),
     [
         pytest.param(3, 2, marks=pytest.mark.slow, id="two"),
-        pytest.param(4, 40, marks=pytest.mark.proof, id="forty"),
+        pytest.param(4, 20, marks=pytest.mark.proof, id="twenty"),
     ],
 )
 def test_a_killed_backup_and_a_killed_restore_leave_what_was_there(
