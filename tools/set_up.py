@@ -34,8 +34,14 @@ class Environment:
     """A virtual environment: where it is, which extra of the package it holds, and what beside it."""
 
     folder: str
-    extra: str
+    extra: str | None
+    """None: nothing of the package at all."""
     beside: tuple[str, ...] = ()
+
+    @property
+    def purpose(self) -> str:
+        """For the person who waits."""
+        return f"text2song[{self.extra}]" if self.extra else " and ".join(self.beside)
 
 
 ENVIRONMENTS: Final = {
@@ -43,8 +49,10 @@ ENVIRONMENTS: Final = {
     "dev": Environment(".venv", "dev"),
     # Proves that the model layer works where nothing of the server is installed.
     "model": Environment(".venv-model", "model", ("hypothesis", "pytest", "pytest-timeout", "pytest-xdist")),
+    # The tests' S3 server, which replaces Python's sockets with its own: it runs in no process of ours.
+    "s3": Environment(".venv-s3", None, ("swift",)),
 }
-HOLDS: Final = {"studio": ("studio", "dev"), "dev": ("dev",), "model": ("model",)}
+HOLDS: Final = {"studio": ("studio", "dev"), "dev": ("dev",), "model": ("model",), "s3": ("s3",)}
 """Which environments satisfy a wish for one."""
 
 
@@ -162,7 +170,7 @@ def _clear_if_moved(folder: Path) -> None:
 
 
 def _install(wish: Environment, *, folder: Path, environ: Mapping[str, str]) -> None:
-    """Lock, say how much will be downloaded, and install the package in place with what it needs."""
+    """Lock, say how much will be downloaded, and install it, with the package in place if it is wanted."""
     python, uv, lock = folder / "bin" / "python", folder / "bin" / "uv", folder / "pylock.toml"
     beside = folder / "beside.in"
     beside.write_text("".join(f"{requirement}\n" for requirement in wish.beside))
@@ -176,12 +184,14 @@ def _install(wish: Environment, *, folder: Path, environ: Mapping[str, str]) -> 
         python,
         *torch_options(environ),
     ]
-    resolve += ["--extra", wish.extra, "--constraints", "constraints.txt", "pyproject.toml", beside]
+    resolve += ["--extra", wish.extra, "pyproject.toml"] if wish.extra else []
+    resolve += ["--constraints", "constraints.txt", beside]
     _run([*resolve, "--format", "pylock.toml", "--output-file", lock], environ=environ)
     print(describe_download(measure_download(tomllib.loads(lock.read_text()))), flush=True)
     install: list[str | Path] = [uv, "pip", "install", "--python", python]
     _run([*install, *PYLOCK, "--requirements", lock], environ=environ)
-    _run([*install, "--quiet", "--no-deps", "--editable", "."], environ=environ)
+    if wish.extra:
+        _run([*install, "--quiet", "--no-deps", "--editable", "."], environ=environ)
 
 
 def set_up(name: str) -> None:
@@ -193,7 +203,7 @@ def set_up(name: str) -> None:
     environ = uv_environment(os.environ)
     _clear_if_moved(folder)
     (folder / STAMP).unlink(missing_ok=True)
-    print(f"Setting up {wish.folder} for text2song[{wish.extra}].", flush=True)
+    print(f"Setting up {wish.folder} for {wish.purpose}.", flush=True)
     if not folder.exists():
         _run([sys.executable, "-m", "venv", folder], environ=environ)
     _run([folder / "bin" / "python", "-m", "pip", *QUIET_PIP, f"uv=={UV_VERSION}"], environ=environ)

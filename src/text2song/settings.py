@@ -7,8 +7,8 @@ one machine: a SQLite file, a folder of bytes and a thread, all under `TEXT2SONG
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
-from urllib.parse import quote
+from typing import Annotated, Final, Literal
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -32,7 +32,21 @@ class Settings(BaseSettings):
         description="Where the rows are: `sqlite:///...`. Empty: `studio.db` in the home folder.",
     )
     blobs_url: str = Field(
-        default="", description="Where the bytes are: `file:///...`. Empty: `blobs` in the home folder."
+        default="",
+        description="Where the bytes are: `file:///...`, or `s3://bucket/prefix` with the AWS_* variables "
+        "(see [S3](../how-to/s3.md)). Empty: `blobs` in the home folder.",
+    )
+    blobs_redirect: Literal["auto", "never"] = Field(
+        default="auto",
+        description="`auto`: players fetch from a bucket, by links signed for an hour. `never`: by the API.",
+    )
+    blobs_public_url: str = Field(
+        default="",
+        description="Scheme and host for which these links are signed: a CDN or proxy before the bucket that "
+        "keeps the Host header. Empty: the bucket's own.",
+    )
+    blobs_encryption: Literal["none", "AES256", "aws:kms"] = Field(
+        default="none", description="What a bucket does to bytes at rest: `none`, `AES256` or `aws:kms`."
     )
     queue_url: str = Field(default="thread://", description="What wakes the workers: `thread://`.")
     model: str = Field(
@@ -91,6 +105,16 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, hosts: object) -> object:
         return tuple(h.strip() for h in hosts.split(",") if h.strip()) if isinstance(hosts, str) else hosts
+
+    @field_validator("blobs_public_url", mode="after")
+    @classmethod
+    def _is_origin(cls, url: str) -> str:
+        origin = url.rstrip("/")
+        parts = urlsplit(origin)
+        is_origin = origin == f"{parts.scheme}://{parts.netloc}" and parts.hostname and "@" not in origin
+        if url and (parts.scheme not in {"http", "https"} or not is_origin):
+            raise ValueError("must be scheme and host alone, such as https://media.example.org")
+        return origin
 
     @field_validator("log_level", mode="after")
     @classmethod

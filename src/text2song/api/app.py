@@ -51,6 +51,8 @@ class ApiOptions:
     max_body_bytes: int = 1_048_576
     site_folder: Path | None = None
     """The built web studio; without it, `/` leads to the API's documentation."""
+    media_origin: str | None = None
+    """Where a storage serves its bytes itself: pages may play and fetch them from there."""
 
 
 class StudioApi(FastAPI):
@@ -94,7 +96,7 @@ def create_app(
     for router in (*routers, health_router(ready_checks), docs_router(), _root_router(options)):
         app.include_router(router)
     if options.site_folder is not None:
-        app.mount("/studio", SitePages(options.site_folder), name="studio")
+        app.mount("/studio", SitePages(options.site_folder, media_origin=options.media_origin), name="studio")
     return app
 
 
@@ -103,7 +105,7 @@ def _middleware(options: ApiOptions) -> list[Middleware]:
     door = DoorOptions(options.allowed_hosts, accepts_proxies=options.has_users)
     return [
         Middleware(RequestLog),
-        Middleware(SecurityHeaders),
+        Middleware(SecurityHeaders, media_origin=options.media_origin),
         Middleware(AnswerEverything),
         Middleware(FrontDoor, options=door),
         Middleware(BodyLimit, max_body_bytes=options.max_body_bytes),

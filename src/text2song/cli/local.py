@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from text2song.audio import delivery
@@ -69,7 +70,8 @@ class LocalStudio:
         """The stored file, or its key where the storage has no files."""
         with self._studio.read() as reader:
             sample = audio.get(reader, audio_id)
-        return str(self._studio.blobs.link(sample.storage_path) or sample.storage_path)
+        way = self._studio.blobs.link(sample.storage_path)
+        return str(way) if isinstance(way, Path) else sample.storage_path
 
 
 @contextmanager
