@@ -1,10 +1,18 @@
 import doctest
 import math
+import uuid
 
 import pytest
 from pydantic import ValidationError
 
 from text2song import wire
+from text2song.errors import InvalidInput
+
+ID = "0198c0de-0000-7000-8000-000000000000"
+
+
+class Reference(wire.WireModel):
+    id: wire.Id
 
 
 class Sound(wire.WireModel):
@@ -26,6 +34,29 @@ def test_what_only_looks_like_a_number_is_refused(tempo: object) -> None:
 def test_what_only_looks_like_a_whole_number_is_refused(takes: object) -> None:
     with pytest.raises(ValidationError):
         Sound.model_validate({"takes": takes})
+
+
+@pytest.mark.parametrize("value", [7, None, 1.5, True, "7", ""])
+def test_what_is_no_id_is_refused(value: object) -> None:
+    with pytest.raises(ValidationError):
+        Reference.model_validate({"id": value})
+
+
+def test_an_id_that_is_one_already_stays() -> None:
+    known = uuid.UUID("0198c0de-0000-7000-8000-00000000000A")
+    assert (
+        Reference.model_validate({"id": known}).id == Reference.model_validate({"id": str(known)}).id == known
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("", "commas"), ("7", "commas"), (f"{ID},{ID},{ID}", "at most 2")]
+)
+def test_a_list_of_ids_has_a_form_and_a_limit(text: str, words: str) -> None:
+    assert wire.ids_of(f"{ID},{ID}", most=2) == [uuid.UUID(ID)] * 2
+    with pytest.raises(InvalidInput, match=words) as caught:
+        wire.ids_of(text, most=2)
+    assert caught.value.field == "ids"
 
 
 def test_unknown_fields_are_refused_and_bodies_never_change() -> None:

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from tools.set_up import ENVIRONMENTS, ROOT, uv_environment
+from tools.set_up import ENVIRONMENTS, ROOT, shared_environment
 
 HEADER: Final = "# Made by `make constraints`; every version here has passed the gate.\n"
 HELD: Final = re.compile(r"^torch==")
@@ -48,7 +48,7 @@ def main() -> None:
         check=True,
         input=held(current.read_text()),
         cwd=ROOT,
-        env=uv_environment(os.environ),
+        env=shared_environment(os.environ),
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -4,3 +4,5 @@ from typing import Final
 
 NOISE_MODEL: Final = "text2song/untrained-noise"
 """The untrained model: settings serve it until a trained one is named, the model layer builds it."""
+NOISE_FOLDER: Final = "untrained-noise"
+"""Its place in the library, which is not that of its id: it is built there, not downloaded."""

@@ -4,6 +4,8 @@ Lies below the features, so that their schemas and their documented errors are a
 importing the API. Which error gets which status is not known here; see `api/problems.py`.
 """
 
+import re
+import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Generic, TypeVar
@@ -13,10 +15,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from text2song.db.pages import CURSOR_PATTERN, MAX_LIMIT
+from text2song.errors import InvalidInput
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 """RFC 9457, section 3."""
-IDS_PATTERN: Final = "^{0}(,{0})*$".format("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+ID_PATTERN: Final = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+"""RFC 9562, section 4. Python's UUID also takes braces, `urn:uuid:`, no hyphens and other digits."""
+IDS_PATTERN: Final = f"^{ID_PATTERN}(,{ID_PATTERN})*$"
 """For the documentation of a parameter that takes several ids; its endpoint says what is wrong."""
 PROBLEM_SCHEMA_REF: Final = "#/components/schemas/Problem"
 
@@ -48,6 +53,34 @@ Whole = Annotated[int, BeforeValidator(_refuse_lookalikes)]
 Number = Annotated[float, BeforeValidator(_refuse_lookalikes)]
 """A number in a JSON body, under the same rule."""
 
+
+def is_id(text: str) -> bool:
+    """Whether `text` is an id in the one form in which ids are given out; the case of its letters is free."""
+    return re.fullmatch(ID_PATTERN, text) is not None
+
+
+def ids_of(text: str, *, most: int) -> list[uuid.UUID]:
+    """What a parameter of several ids says.
+
+    Raises:
+        InvalidInput: for anything but 1 to `most` ids with commas between.
+    """
+    parts = text.split(",")
+    if not all(map(is_id, parts)):
+        raise InvalidInput("ids must be ids with commas between, and nothing else.", field="ids")
+    if len(parts) > most:
+        raise InvalidInput(f"at most {most} ids at once.", field="ids")
+    return [uuid.UUID(part) for part in parts]
+
+
+def _refuse_other_forms(value: object) -> object:
+    if isinstance(value, str) and not is_id(value):
+        raise PydanticCustomError("uuid_parsing", "must be an id")
+    return value
+
+
+Id = Annotated[uuid.UUID, BeforeValidator(_refuse_other_forms)]
+"""An id in a request."""
 
 Cursor = Annotated[
     str | None,

@@ -14,6 +14,13 @@ def test_an_adapter_is_found_by_id_by_name_and_version_and_by_digest(studio: Stu
             assert queries.resolve(reader, reference, field="adapter_id").id == warm.id
 
 
+@pytest.mark.parametrize("form", ["{{{0}}}", "urn:uuid:{0}"])
+def test_an_id_has_one_form(studio: Studio, form: str) -> None:
+    warm = add_adapter(studio)
+    with studio.read() as reader, pytest.raises(InvalidInput):
+        queries.resolve(reader, form.format(warm.id), field="adapter_id")
+
+
 @pytest.mark.parametrize(
     "reference",
     [

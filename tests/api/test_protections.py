@@ -143,12 +143,32 @@ def test_a_foreign_page_makes_the_server_work_only_by_a_link_that_a_person_follo
 
 
 @pytest.mark.parametrize(
-    "name", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"]
-)
+    "name",
+    [
+        "Forwarded", "Via", "X-Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
+        "X-Original-Forwarded-For", "X-Real-IP", "X-Client-IP", "True-Client-IP", "X-Cluster-Client-IP",
+        "CF-Connecting-IP", "CF-Ray", "CF-IPCountry", "CDN-Loop", "Fastly-Client-IP", "Fly-Client-IP",
+        "X-Azure-ClientIP", "X-AppEngine-User-IP", "X-Envoy-External-Address", "X-Original-URL",
+        "X-Amzn-Trace-Id", "X-Amz-Cf-Id", "Tailscale-User-Login",
+    ],
+)  # fmt: skip
 def test_a_proxy_is_refused_while_nobody_logs_in(client: TestClient, name: str) -> None:
     response = client.get("/healthz", headers={name: "203.0.113.7"})
     assert (response.status_code, response.json()["code"]) == (403, "proxy_refused")
     assert "Configure users" in response.json()["detail"]
+
+
+def test_headers_that_programs_on_this_machine_send_give_no_proxy_away(client: TestClient) -> None:
+    own = {
+        "X-Request-ID": "mine",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "X-Requested-With": "XMLHttpRequest",
+        "Proxy-Connection": "keep-alive",  # a program's own, to a proxy that it was told to use
+        "Cache-Control": "no-cache",
+        "DNT": "1",
+        "Sec-GPC": "1",
+    }
+    assert client.get("/healthz", headers=own).status_code == 200
 
 
 def test_a_proxy_is_welcome_where_people_log_in() -> None:

@@ -82,12 +82,12 @@ def ended(process: "subprocess.Popen[str]", *, timeout_seconds: float = 120) -> 
     return Said(process.returncode, out, err)
 
 
-def read_until(process: "subprocess.Popen[str]", word: str) -> None:
-    """Read the process's standard error up to a line that holds `word`."""
+def read_until(process: "subprocess.Popen[str]", word: str) -> list[str]:
+    """The lines of the process's standard error up to one that holds `word`."""
     assert process.stderr is not None
     lines = []
     for line in process.stderr:
         lines.append(line)
         if word in line:
-            return
+            return lines
     raise AssertionError(f"it never said {word!r}: {lines}")

@@ -1,5 +1,6 @@
 """Signals at awkward moments, in processes of their own."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -80,7 +81,7 @@ import atexit, sys, time, types
 from text2song.cli.__main__ import main
 
 def load(studio):
-    print("it loads", file=sys.stderr, flush=True)
+    print('{"event": "it loads"}', file=sys.stderr, flush=True)
     time.sleep(600)
 
 atexit.register(lambda: print("the interpreter was taken apart", file=sys.stderr))
@@ -91,17 +92,44 @@ main()
 """
 
 
-@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("worker",)])
-def test_a_service_that_is_stopped_while_its_model_loads_takes_nothing_apart_under_it(
-    furnished: Console, command: tuple[str, ...]
-) -> None:
-    process = subprocess.Popen(
+def slow_to_load(console: Console, *command: str, log_json: str = "") -> "subprocess.Popen[str]":
+    return subprocess.Popen(
         [sys.executable, "-c", SLOW_TO_LOAD, *command],
-        env=furnished.environment,
+        env=console.environment | {"TEXT2SONG_LOG_JSON": log_json},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("worker",)])
+def test_a_service_says_that_it_loads_and_that_it_stops(furnished: Console, command: tuple[str, ...]) -> None:
+    process = slow_to_load(furnished, *command, log_json="false")
+    lines = read_until(process, "it loads")
+    process.send_signal(signal.SIGINT)
+    said = ended(process)
+    assert (said.code, lines[0]) == (0, "Loading the model text2song/untrained-noise.\n")
+    assert said.err.startswith("Stopping. What is unfinished goes back to the queue")
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0", "--json"), ("worker", "--json")])
+def test_where_logs_are_json_a_service_says_nothing_else(
+    furnished: Console, command: tuple[str, ...]
+) -> None:
+    process = slow_to_load(furnished, *command)
+    lines = read_until(process, "it loads")
+    process.send_signal(signal.SIGTERM)
+    said = ended(process)
+    events = [json.loads(line)["event"] for line in [*lines, *said.err.splitlines()]]
+    assert events[0] == "Loading the model text2song/untrained-noise."
+    assert [event for event in events if event.startswith("Stopping.")] == events[-1:]
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("worker",)])
+def test_a_service_that_is_stopped_while_its_model_loads_takes_nothing_apart_under_it(
+    furnished: Console, command: tuple[str, ...]
+) -> None:
+    process = slow_to_load(furnished, *command)
     read_until(process, "it loads")
     process.send_signal(signal.SIGTERM)
     said = ended(process)

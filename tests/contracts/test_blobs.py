@@ -304,3 +304,10 @@ def test_a_damaged_blob_of_another_size_is_replaced(store: ObjectBlobs) -> None:
     store.put(b"the bytes", folder="audio", suffix=".flac")
 
     assert store.read(key, verify=True) == b"the bytes"
+
+
+def test_a_store_that_can_be_written_says_nothing_and_keeps_nothing(store: ObjectBlobs) -> None:
+    store.require_writable()
+    store.put(b"abc", folder="audio", suffix=".flac")
+    store.require_writable()
+    assert [stat.size_bytes for folder in ("audio", "peaks", "codes") for stat in store.list(folder)] == [3]

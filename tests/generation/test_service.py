@@ -1,9 +1,13 @@
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
 from tests.benches import Bench
 from tests.studios import Desk
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import lifecycle
+from text2song.model.protocol import RowResult
 
 
 def test_a_waiting_job_is_cancelled(desk: Desk) -> None:
@@ -67,6 +71,45 @@ def test_the_takes_of_a_cancelled_job_are_made_by_a_retry_with_their_seeds(bench
     assert desk.client.get(f"/generate/{job['id']}").json()["status"] == "cancelled"
 
 
+def test_a_retry_with_the_same_key_is_the_same_job(desk: Desk) -> None:
+    first, other = desk.submit(), desk.submit()
+    for job in (first, other):
+        desk.client.delete(f"/generate/{job['id']}")
+    desk.bells.rung.clear()
+
+    def retry(job: dict[str, Any], *, key: str | None) -> Any:  # noqa: ANN401  # httpx's answer
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return desk.client.post(f"/generate/{job['id']}/retry", headers=headers)
+
+    answer, again = retry(first, key="one"), retry(first, key="one")
+    assert (answer.status_code, again.status_code) == (202, 202)
+    assert again.json() == answer.json()
+    assert again.headers["location"] == answer.headers["location"]
+    assert desk.bells.rung == ["generation"]
+    for key in (None, "two"):
+        assert retry(first, key=key).status_code == 409
+    told = retry(other, key="one")
+    assert (told.status_code, told.json()["code"]) == (422, "idempotency_mismatch")
+    assert retry(other, key="three").status_code == 202
+    body = {"prompt": {"text": "rain"}}
+    told = desk.client.post("/generate", json=body, headers={"Idempotency-Key": "one"})
+    assert told.json()["code"] == "idempotency_mismatch"
+
+
+def test_the_same_retry_many_times_at_once_makes_one_job(desk: Desk) -> None:
+    job = desk.submit()
+    desk.client.delete(f"/generate/{job['id']}")
+
+    def ask(_: int) -> tuple[int, str]:
+        answer = desk.client.post(f"/generate/{job['id']}/retry", headers={"Idempotency-Key": "one"})
+        return answer.status_code, answer.json()["id"]
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = set(threads.map(ask, range(16)))
+    assert [status for status, _ in answers] == [202]
+    assert len(desk.client.get("/generate").json()["items"]) == 2
+
+
 @pytest.mark.parametrize("status", ["queued", "succeeded"])
 def test_only_what_failed_or_was_cancelled_is_retried(bench: Bench, status: str) -> None:
     job = bench.desk.submit()
@@ -97,3 +140,34 @@ def test_a_prompt_with_takes_stays_and_says_why(bench: Bench) -> None:
     sample = desk.client.get(f"/generate/{job['id']}").json()["samples"][0]
     assert desk.client.delete(f"/audio/{sample['id']}").status_code == 204
     assert desk.client.delete(f"/prompts/{job['prompt_id']}").status_code == 204
+
+
+def test_a_deleted_sample_is_news_of_its_job_and_of_no_other(bench: Bench) -> None:
+    made, other = (bench.make(num_samples=2, generation_params={"duration": 0.5}) for _ in range(2))
+    assert bench.desk.client.delete(f"/audio/{made['samples'][0]['id']}").status_code == 204
+    assert bench.job(other) == other
+    seen = bench.job(made)
+    assert seen["sequence"] > made["sequence"]
+    assert [take["audio_id"] for take in seen["takes"]] == [None, made["samples"][1]["id"]]
+    assert bench.desk.client.delete(f"/audio/{made['samples'][0]['id']}").status_code == 404
+    assert bench.job(made) == seen
+
+
+def test_who_waits_for_a_running_job_hears_that_a_take_of_it_was_deleted(bench: Bench) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def delete_the_first(desk: Desk, result: RowResult) -> RowResult:
+        job = desk.client.get("/generate").json()["items"][0]
+        if job["samples"]:
+            desk.client.delete(f"/audio/{job['samples'][0]['id']}")
+            query = {"wait": 30, "since": job["sequence"]}
+            seen.extend([job, desk.client.get(f"/generate/{job['id']}", params=query).json()])
+        return result
+
+    bench.trouble = delete_the_first
+    bench.make(num_samples=2, generation_params={"duration": 0.5})
+    before, after = seen
+    assert (before["status"], after["status"]) == ("running", "running")
+    assert len(before["samples"]) == 1
+    assert (after["samples"], after["takes"][0]["audio_id"]) == ([], None)
+    assert after["sequence"] > before["sequence"]

@@ -85,6 +85,23 @@ def test_a_report_is_carried_once_and_the_newest_wins() -> None:
         wait_until(lambda: heart.reports() == [Report(1.0, "rendering")])
 
 
+def test_small_progress_is_told_when_it_comes_to_a_step() -> None:
+    heart, claim = Heart(), a_claim()
+    with leases_of(heart) as leases:
+        leases.add([claim])
+        leases.report(claim, Report(0.5, "composing"))
+        wait_until(lambda: len(heart.reports()) == 1)
+        for progress in (0.5025, 0.505, 0.5075, 0.51, 0.5125):
+            leases.report(claim, Report(progress, "composing"))
+            beats = len(heart.beats)
+            wait_until(lambda: len(heart.beats) >= beats + 2)  # noqa: B023  # at once
+        leases.report(claim, Report(0.5125, "rendering"))
+        wait_until(lambda: len(heart.reports()) == 3)
+        leases.report(claim, Report(0.4, "rendering"))  # a new attempt has less
+        wait_until(lambda: len(heart.reports()) == 4)
+    assert [report.progress for report in heart.reports()] == [0.5, 0.51, 0.5125, 0.4]
+
+
 def test_a_report_that_did_not_arrive_is_carried_again() -> None:
     broken = threading.Event()
     broken.set()

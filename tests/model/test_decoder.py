@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import MusicgenDecoderConfig, MusicgenForConditionalGeneration
+from transformers import MusicgenForConditionalGeneration
 from transformers.models.musicgen.modeling_musicgen import MusicgenSinusoidalPositionalEmbedding
 
 from text2song.model.checkpoint import open_checkpoint
-from text2song.model.configuration import DecoderShape, read_configuration
+from text2song.model.configuration import read_configuration
 from text2song.model.decoder import Decoder, Track, module_shapes, position_table
 from text2song.model.delay import delayed, offsets_for
 from text2song.model.linear import Backend
+from text2song.model.shapes import DecoderShape
 from text2song.model.text import TextReader
 
 SENTENCE = "a slow walk home, lo-fi, 84 bpm"
@@ -84,7 +85,9 @@ def ours(noise_folder: Path) -> Ours:
         def decoder(backend: Backend) -> Decoder:
             return Decoder(configuration.decoder, read=read, backend=backend, dtype=torch.float32)
 
-        reader = TextReader(checkpoint, config=configuration.text_encoder, width=configuration.decoder.width)
+        reader = TextReader(
+            noise_folder, shape=configuration.text_encoder, width=configuration.decoder.width, read=read
+        )
         return Ours(reader, decoder("plain"), decoder("packed"))
 
 
@@ -117,28 +120,6 @@ def test_positions_are_those_of_transformers() -> None:
     for width in (64, 1024):
         expected = MusicgenSinusoidalPositionalEmbedding.get_embedding(2048, width)
         assert torch.equal(position_table(2048, width=width), expected)
-
-
-def test_absent_values_of_a_configuration_mean_what_they_mean_in_transformers(
-    noise_folder: Path, tmp_path: Path
-) -> None:
-    text = (noise_folder / "config.json").read_text()
-    start = text.index('"decoder": {')
-    (tmp_path / "config.json").write_text(text[:start] + '"decoder": {"model_type": "musicgen_decoder"}}')
-    standard = MusicgenDecoderConfig()
-
-    shape = read_configuration(tmp_path).decoder
-
-    assert shape == DecoderShape(
-        layers=standard.num_hidden_layers,
-        width=standard.hidden_size,
-        heads=standard.num_attention_heads,
-        ffn_width=standard.ffn_dim,
-        codebooks=standard.num_codebooks,
-        channels=standard.audio_channels,
-        codebook_size=standard.vocab_size,
-        positions=standard.max_position_embeddings,
-    )
 
 
 def test_module_shapes_name_the_linear_modules_of_transformers(

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -61,6 +63,29 @@ def test_every_text_has_tokens_and_transformers_reads_the_same(
     theirs = load(mono_folder)(text=[text], return_tensors="pt").input_ids[0]
     assert list(ours) == theirs.tolist()
     assert 2 not in ours  # nothing is unknown
+
+
+def test_building_and_playing_it_imports_no_transformers(tmp_path: Path) -> None:
+    """It took most of a start's time: seconds of every server, worker, command and test process."""
+    program = """
+import pkgutil, sys
+from importlib import import_module
+from pathlib import Path
+import text2song.model
+for module in pkgutil.iter_modules(text2song.model.__path__, "text2song.model."):
+    import_module(module.name)
+from text2song.model.musicgen import MusicGen
+from text2song.model.noise import build_noise_model
+from text2song.music.spec import GenerationSpec
+model = MusicGen.load(build_noise_model(Path(sys.argv[1])))
+(result,) = model.generate([GenerationSpec("anything", seed=1, duration_seconds=0.5)], watch=lambda _: ())
+assert result.outcome.waveform.pcm.any()
+print(*sorted({"transformers", "scipy", "torch._dynamo"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "noise")], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.split(), done.stderr) == ([], "")
 
 
 @pytest.mark.parametrize("seed", [0, 1])

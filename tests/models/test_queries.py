@@ -4,6 +4,7 @@ import pytest
 
 from tests.studios import Clock, noise_info
 from text2song.errors import InvalidInput, NoModelServed
+from text2song.jobs.lifecycle import CLOCK_SLACK
 from text2song.models import queries, service
 from text2song.models.tables import ModelWorker
 from text2song.names import NOISE_MODEL
@@ -51,6 +52,15 @@ def test_a_model_that_is_served_comes_before_one_that_was_announced_later(
         ]
 
 
+def test_a_worker_that_was_heard_of_in_the_future_is_not_counted(studio: Studio, clock: Clock) -> None:
+    announce(studio, "dead")
+    with studio.read() as reader:
+        clock.advance(-CLOCK_SLACK.total_seconds())  # a machine whose clock runs ahead by so much
+        assert len(queries.alive_workers(reader)) == 1
+        clock.advance(-1)
+        assert queries.alive_workers(reader) == {}
+
+
 def test_only_noise_has_a_notice(studio: Studio) -> None:
     announce(studio, NOISE_MODEL)
     with studio.read() as reader:
@@ -59,3 +69,18 @@ def test_only_noise_has_a_notice(studio: Studio) -> None:
         model.is_trained = True
         assert queries.notice_of(model) is None
         reader.session.expunge(model)
+
+
+def test_notices_are_of_what_is_served_now(studio: Studio, clock: Clock) -> None:
+    def told() -> list[str]:
+        with studio.read() as reader:
+            return queries.notices(reader)
+
+    assert told() == []
+    announce(studio, NOISE_MODEL)
+    assert told() == [f"{NOISE_MODEL} is served now. {queries.NOISE_NOTICE}"]
+    clock.advance(queries.ALIVE_SECONDS + 1)  # its worker has gone
+    assert told() == []
+    with studio.work() as work:
+        service.announce(work, replace(noise_info(), id="music", is_trained=True), worker="w", capacity=8)
+    assert told() == []

@@ -40,9 +40,38 @@ def test_words_are_cleaned() -> None:
     assert attributes.instrumentation == ("grand piano",)
 
 
-@pytest.mark.parametrize("word", ["नम\u200cस्ते", "👩\u200d🎤"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "नम\u200cस्ते",
+        "👩\u200d🎤",
+        "❤\ufe0f",
+        "\U0001f3f4" + "".join(chr(0xE0000 + ord(c)) for c in "gbsct") + "\U000e007f",
+        "ราตรี\u200bสวัสดิ์",
+        "\u200fשקט\u200f lo-fi",  # noqa: RUF001  # Hebrew
+        "sil\u00adver",
+        "\ufeffrain",
+        "a\u2060b",
+        "⠓\u2800⠊",
+        "\u1100\u1160",
+    ],
+)
 def test_words_of_every_script_are_allowed(word: str) -> None:
     assert MusicAttributes(mood=word).mood == word
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        *"\u00ad\u034f\u115f\u1160\u17b4\u180b\u200b\u200c\u200d\u200e\u2060\u2800\u3164\ufe0f\ufeff\uffa0",
+        "\U000e0041",
+        "\U000e0100",
+    ],
+)
+def test_what_nobody_can_see_is_empty(letter: str) -> None:
+    for text in (letter, f"  {letter} {letter}{letter}\u200d\n"):
+        with pytest.raises(InvalidInput, match="mood is empty"):
+            MusicAttributes(mood=text)
 
 
 @given(st.text(max_size=120))
@@ -73,6 +102,7 @@ def test_cleaning_twice_is_cleaning_once(text: str) -> None:
         ({"style": "a" * 101}, "style", "101 characters; the limit is 100"),
         ({"mood": "a\x00b"}, "mood", "cannot be printed"),
         ({"mood": "\ud800"}, "mood", "cannot be printed"),
+        ({"mood": "a\u202eb"}, "mood", "cannot be printed"),
         ({"instrumentation": "piano"}, "instrumentation", "is a list"),
         pytest.param({"instrumentation": 5}, "instrumentation", "is a list", id="a number"),
         ({"instrumentation": [""]}, "instrumentation", "is empty"),

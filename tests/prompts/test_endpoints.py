@@ -69,6 +69,7 @@ def test_every_script_is_welcome(shared_desk: Desk, text: str) -> None:
     [
         ({"text": ""}, "text"),
         ({"text": "\u3000 "}, "text"),
+        ({"text": "\u200d\u3164 \u2800"}, "text"),
         ({"text": "x" * 2001}, "text"),
         ({"text": "x", "attributes": {"tempo": -3}}, "attributes.tempo"),
         ({"text": "x", "attributes": {"tempo": 301}}, "attributes.tempo"),

@@ -14,6 +14,7 @@ from text2song.studio import Studio
         ("Caf\u00e9", "CAFE\u0301"),  # one letter, or a letter and its accent
         ("Stra\u00dfe", "STRASSE"),
         ("\uff57alk", "walk"),  # a wide letter
+        ("sil\u00adver\u200b", "silver"),  # where it may be broken, and nobody sees
     ],
 )
 def test_one_word_has_one_form(one: str, other: str) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from text2song.adapters.tables import Adapter
 from text2song.errors import InvalidInput
 from text2song.studio import Reader
+from text2song.wire import is_id
 
 
 def resolve(reader: Reader, reference: str, *, field: str) -> Adapter:
@@ -16,9 +17,9 @@ def resolve(reader: Reader, reference: str, *, field: str) -> Adapter:
         InvalidInput: when there is none; `field` says where the request named it.
     """
     query = select(Adapter)
-    try:
+    if is_id(reference):
         query = query.where(Adapter.id == uuid.UUID(reference))
-    except ValueError:
+    else:
         name, _, version = reference.partition("@")
         is_named = (Adapter.name == name) & (Adapter.version == version)
         query = query.where(is_named | (Adapter.digest == reference))

@@ -24,7 +24,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from text2song.errors import ForeignHost, ForeignOrigin, ProxyRefused
 
 _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?P<port>:[0-9]{1,5})?", re.IGNORECASE)
-_FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip"})
+_FORWARDED: Final = frozenset({
+    "forwarded", "forwarded-for", "via", "cdn-loop", "x-real-ip", "x-client-ip", "client-ip",
+    "true-client-ip", "x-cluster-client-ip", "x-originating-ip", "x-remote-ip", "x-remote-addr",
+    "x-proxyuser-ip", "proxy-client-ip", "wl-proxy-client-ip", "fastly-client-ip", "fastly-ff",
+    "fly-client-ip", "fly-forwarded-port", "do-connecting-ip", "x-nf-client-connection-ip",
+    "x-original-host", "x-original-url", "x-original-proto", "x-rewrite-url", "x-arr-ssl", "x-arr-log-id",
+    "x-amzn-trace-id", "x-cloud-trace-context",
+})  # fmt: skip
+_FORWARDED_PREFIXES: Final = (
+    "x-forwarded", "x-original-forwarded", "cf-", "cloudfront-", "x-amz-cf-", "x-akamai-", "akamai-",
+    "x-azure-", "x-appengine-", "x-envoy-", "x-vercel-", "x-goog-iap-", "tailscale-", "ngrok-",
+)  # fmt: skip
+"""What reverse proxies, content networks and tunnels add by themselves; no browser or program here does."""
 _READS: Final = frozenset({"GET", "HEAD"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -123,7 +135,7 @@ def allowing_media(policy: str, origin: str | None) -> str:
 
 def _refuse_proxies(headers: Headers) -> None:
     for name in headers:
-        if name in _FORWARDED or name.startswith("x-forwarded-"):
+        if name in _FORWARDED or name.startswith(_FORWARDED_PREFIXES):
             raise ProxyRefused(
                 f"the header {name} says that a proxy passed this on, and without users everyone behind that "
                 "proxy could use this studio. Configure users, or reach the server directly."

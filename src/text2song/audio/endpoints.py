@@ -1,19 +1,18 @@
-"""`/audio`."""
+"""`/audio`, but for the deletion: `generation` does that, since it is news of a job too."""
 
 import uuid
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Query, Request, Response
 
-from text2song.audio import delivery, queries, service
+from text2song.audio import delivery, queries
 from text2song.audio.schemas import AudioSampleOut, Comparison, PeaksOut
 from text2song.audio.tables import AudioSample
 from text2song.db.pages import DEFAULT_LIMIT
-from text2song.errors import InvalidInput
 from text2song.sound.files import FORMATS
 from text2song.studio import Studio
-from text2song.units import ReaderUnit, StudioUnit, WorkUnit
-from text2song.wire import IDS_PATTERN, Cursor, Limit, Page, problem_responses
+from text2song.units import ReaderUnit, StudioUnit
+from text2song.wire import IDS_PATTERN, Cursor, Id, Limit, Page, ids_of, problem_responses
 
 router = APIRouter(prefix="/audio", tags=["audio"])
 
@@ -53,8 +52,8 @@ STREAM_HEADERS: Final[dict[str, Any]] = {
 @router.get("", responses=problem_responses(400, 422))
 def list_audio(
     reader: ReaderUnit,
-    prompt_id: uuid.UUID | None = None,
-    adapter_id: uuid.UUID | None = None,
+    prompt_id: Id | None = None,
+    adapter_id: Id | None = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Page[AudioSampleOut]:
@@ -76,21 +75,13 @@ def compare_audio(
     ],
 ) -> Comparison:
     """Samples side by side, with the playback gain that makes them equally loud."""
-    return queries.compare(reader, [_as_id(text) for text in ids.split(",")])
+    return queries.compare(reader, ids_of(ids, most=queries.COMPARE_LIMIT))
 
 
 @router.get("/{audio_id}", responses=problem_responses(404, 422))
-def get_audio(audio_id: uuid.UUID, reader: ReaderUnit) -> AudioSampleOut:
+def get_audio(audio_id: Id, reader: ReaderUnit) -> AudioSampleOut:
     """One sample: what it is and how it was made."""
     return queries.describe(queries.get(reader, audio_id))
-
-
-@router.delete(
-    "/{audio_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(404, 409, 422)
-)
-def delete_audio(audio_id: uuid.UUID, work: WorkUnit) -> None:
-    """Delete a sample for good."""
-    service.delete(work, audio_id)
 
 
 @router.head("/{audio_id}/stream", include_in_schema=False)
@@ -100,13 +91,13 @@ def delete_audio(audio_id: uuid.UUID, work: WorkUnit) -> None:
     responses=STREAM_ANSWERS | problem_responses(404, 416, 422, 500),
     openapi_extra=STREAM_HEADERS,
 )
-def stream_audio(audio_id: uuid.UUID, request: Request, studio: StudioUnit) -> Response:
+def stream_audio(audio_id: Id, request: Request, studio: StudioUnit) -> Response:
     """The FLAC file, whole or in ranges. No unit is held while it streams."""
     return delivery.stream(request, studio.blobs, _sample(studio, audio_id))
 
 
 @router.get("/{audio_id}/peaks", responses=problem_responses(404, 422, 500))
-def get_peaks(audio_id: uuid.UUID, studio: StudioUnit, response: Response) -> PeaksOut:
+def get_peaks(audio_id: Id, studio: StudioUnit, response: Response) -> PeaksOut:
     """The outline of the waveform."""
     sample = _sample(studio, audio_id)
     outline = PeaksOut.model_validate_json(studio.blobs.read(sample.peaks_path, verify=True))
@@ -120,7 +111,7 @@ def get_peaks(audio_id: uuid.UUID, studio: StudioUnit, response: Response) -> Pe
     responses=DOWNLOAD_ANSWER | problem_responses(404, 422, 500),
 )
 def download_audio(
-    audio_id: uuid.UUID,
+    audio_id: Id,
     studio: StudioUnit,
     format: Annotated[  # noqa: A002  # its name on the wire
         FormatName, Query(description="What to make of the stored FLAC.")
@@ -140,10 +131,3 @@ def _sample(studio: Studio, audio_id: uuid.UUID) -> AudioSample:
     """The row, by a unit that is over before its bytes are read: those may take a while."""
     with studio.read() as reader:
         return queries.get(reader, audio_id)
-
-
-def _as_id(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text.strip())
-    except ValueError as error:
-        raise InvalidInput(f"{text!r} is not an id.", field="ids") from error

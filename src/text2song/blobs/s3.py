@@ -54,6 +54,8 @@ _RETRY: "Final[RetryConfig]" = {
         "base": 2,
     },
 }
+_NOWHERE: Final = "none"
+"""A folder of no blobs: a list of it asks whether the bucket is there, and costs the least."""
 _MEDIA_TYPES: Final = {".flac": "audio/flac", ".json": "application/json"}
 _CACHING: Final = "private, max-age=31536000, immutable"
 
@@ -112,6 +114,10 @@ class S3Blobs(ObjectBlobs):
             expires_seconds=expires_seconds + window_seconds,
         )
 
+    def require_writable(self) -> None:
+        """An answer from the bucket; whether it would also take bytes, the first of them tell."""
+        next(self.list(_NOWHERE), None)
+
     def _is_held(self, key: str, *, size_bytes: int) -> bool:
         try:
             return obstore.head(self._backend, key)["size"] == size_bytes
@@ -145,7 +151,7 @@ class S3Blobs(ObjectBlobs):
     def _asked_again(self, vague: Answer) -> Answer:
         """By a list of nothing: answers to HEAD have no body, so only their status tells of the reason."""
         try:
-            next(iter(obstore.list(self._backend, "none")), None)
+            next(iter(obstore.list(self._backend, _NOWHERE)), None)
         except (BaseError, OSError) as error:
             return answer_in(error)
         return vague

@@ -8,7 +8,7 @@ standard error in both cases, so a pipe never meets them.
 import json
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
@@ -38,6 +38,7 @@ class Answer:
         self.about: dict[str, Any] = {}
         """What is known by now; goes into the JSON document even where the command fails."""
         self._is_given = False
+        self._notify: Callable[[str], object] = self._print
 
     def give(self, document: Mapping[str, Any], *, text: str) -> None:
         """The result, in the one form or the other."""
@@ -48,13 +49,20 @@ class Answer:
 
     def notice(self, text: str) -> None:
         """Something to know beside the result."""
-        self.console.print(Text(text))
+        self._notify(text)
+
+    def hand_notices_to(self, log: Callable[[str], object]) -> None:
+        """From now on notices are lines of the log: where a program reads standard error, it is all log."""
+        self._notify = log
 
     def fail(self, *, code: str, message: str) -> None:
         """What went wrong, once."""
         self.console.print(Text.assemble(("Error: ", "bold red"), told(message)))
         if self.is_json and not self._is_given:
             self.give({"error": {"code": code, "message": told(message)}, **self.about}, text="")
+
+    def _print(self, text: str) -> None:
+        self.console.print(Text(text))
 
 
 @contextmanager

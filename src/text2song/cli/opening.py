@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import structlog
+
 from text2song.cli.answer import Answer
 from text2song.db import schema
 from text2song.jobs.open import open_queue
@@ -13,6 +15,8 @@ from text2song.jobs.threads import ThreadQueue
 from text2song.logs import configure_logging
 from text2song.settings import Settings, load_settings
 from text2song.studio import Studio, open_studio
+
+log = structlog.get_logger(__name__)
 
 QUIET_LEVEL: Final = "WARNING"
 """Of a command that a person watches: its progress and its answer are enough."""
@@ -23,6 +27,8 @@ _CHATTY: Final = ("alembic", "uvicorn.error")
 def settings_for(answer: Answer, *, is_service: bool) -> Settings:
     """The settings, with the logs of this process set up after them.
 
+    The notices of a service whose logs are JSON go there too: each line of its standard error is one object.
+
     Raises:
         InvalidSetting: for a setting that cannot be.
     """
@@ -31,6 +37,8 @@ def settings_for(answer: Answer, *, is_service: bool) -> Settings:
     level = settings.log_level if is_service or is_asked_for else QUIET_LEVEL
     is_json = not answer.console.is_terminal if settings.log_json is None else settings.log_json
     configure_logging(json=is_json, level=level)
+    if is_service and is_json:
+        answer.hand_notices_to(log.info)
     if level != "DEBUG":
         for name in _CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""`/generate`."""
+"""`/generate`, and what of `/audio` concerns jobs."""
 
 import time
 import uuid
@@ -15,9 +15,10 @@ from text2song.generation.schemas import Cancelled, GenerateIn, JobOut, Status
 from text2song.jobs.watch import Watcher
 from text2song.studio import Studio
 from text2song.units import StudioUnit, WorkUnit
-from text2song.wire import IDS_PATTERN, Cursor, Limit, Page, problem_responses
+from text2song.wire import IDS_PATTERN, Cursor, Id, Limit, Page, ids_of, problem_responses
 
 router = APIRouter(prefix="/generate", tags=["generation"])
+samples_router = APIRouter(prefix="/audio", tags=["audio"])
 
 ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
     202: {
@@ -42,6 +43,10 @@ Wait = Annotated[
         description="Seconds to wait for a change before answering.",
     ),
 ]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=200, description="The same key and request give the same job."),
+]
 
 
 @router.post(
@@ -53,10 +58,7 @@ def submit_generation(
     body: Annotated[GenerateIn, Body(openapi_examples=REQUESTS)],
     work: WorkUnit,
     response: Response,
-    idempotency_key: Annotated[
-        str | None,
-        Header(min_length=1, max_length=200, description="The same key and body give the same job."),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> JobOut:
     """Queue a job; `Location` says where to follow it."""
     job = service.submit(work, body, idempotency_key=idempotency_key)
@@ -87,20 +89,21 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
         ),
     ] = None,
     status: Status | None = None,
-    prompt_id: uuid.UUID | None = None,
+    prompt_id: Id | None = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Page[JobOut]:
     """The queue and its history, newest first; with `ids`, these jobs in this order.
 
-    `wait` and `since` go with `ids`; filters, `cursor` and `limit` go without them.
+    With `wait`, the answer comes when the `sequence` of one of them is above its `since`, when one is over,
+    or when time is up. `wait` and `since` go with `ids`; filters, `cursor` and `limit` go without them.
     """
     _refuse_what_would_be_ignored(request)
     if ids is None:
         return await run_in_threadpool(
             _page, studio, status=status, prompt_id=prompt_id, cursor=cursor, limit=limit
         )
-    job_ids = _as_ids(ids)
+    job_ids = ids_of(ids, most=IDS_LIMIT)
     if wait:
         await _wait(request, _as_sequences(since, job_ids), seconds=wait)
     return Page(items=await run_in_threadpool(_read, studio, job_ids), next_cursor=None)
@@ -108,7 +111,7 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
 
 @router.get("/{job_id}", responses=problem_responses(404, 422, 503))
 async def get_generation(
-    job_id: uuid.UUID,
+    job_id: Id,
     request: Request,
     studio: StudioUnit,
     wait: Wait = 0,
@@ -116,14 +119,18 @@ async def get_generation(
         int | None, Query(ge=0, le=10**18, description="With `wait`: the sequence already seen.")
     ] = None,
 ) -> JobOut:
-    """One job. With `wait` and `since`, the answer comes when there is news, or time is up."""
+    """One job. With `wait`, the answer comes when its `sequence` is above `since`, or when time is up.
+
+    That is when its status, stage, error or takes change, or its progress by a hundredth; of a job that is
+    over, at once.
+    """
     if wait:
         await _wait(request, {job_id: since or 0}, seconds=wait)
     return (await run_in_threadpool(_read, studio, [job_id]))[0]
 
 
 @router.delete("/{job_id}", responses=problem_responses(404, 422))
-def cancel_generation(job_id: uuid.UUID, work: WorkUnit) -> Cancelled:
+def cancel_generation(job_id: Id, work: WorkUnit) -> Cancelled:
     """Cancel a job; its finished takes stay. A job that is over stays as it is, and the answer says so."""
     job, changed = service.cancel(work, job_id)
     unchanged = f"Nothing changed: the job is over already ({job.status})."
@@ -136,11 +143,23 @@ def cancel_generation(job_id: uuid.UUID, work: WorkUnit) -> Cancelled:
     status_code=status.HTTP_202_ACCEPTED,
     responses=ACCEPTED | problem_responses(404, 409, 422, 503, 507),
 )
-def retry_generation(job_id: uuid.UUID, work: WorkUnit, response: Response) -> JobOut:
+def retry_generation(
+    job_id: Id, work: WorkUnit, response: Response, idempotency_key: IdempotencyKey = None
+) -> JobOut:
     """Queue a new job for the takes that a failed or cancelled one did not make."""
-    job = service.retry(work, job_id)
+    job = service.retry(work, job_id, idempotency_key=idempotency_key)
     response.headers["Location"] = f"/generate/{job.id}"
     return queries.describe(work, [job])[0]
+
+
+@samples_router.delete(
+    "/{audio_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problem_responses(404, 409, 422),
+)
+def delete_audio(audio_id: Id, work: WorkUnit) -> None:
+    """Delete a sample for good."""
+    service.delete_sample(work, audio_id)
 
 
 def _read(studio: Studio, job_ids: list[uuid.UUID]) -> list[JobOut]:
@@ -179,16 +198,6 @@ def _refuse_what_would_be_ignored(request: Request) -> None:
             )
     elif stray := next((name for name in _OF_IDS if name in given), None):
         raise InvalidInput(f"{stray} goes with ids: say which jobs to wait for.", field=stray)
-
-
-def _as_ids(text: str) -> list[uuid.UUID]:
-    try:
-        job_ids = [uuid.UUID(part.strip()) for part in text.split(",")]
-    except ValueError as error:
-        raise InvalidInput("ids must be ids of jobs, separated by commas.", field="ids") from error
-    if len(job_ids) > IDS_LIMIT:
-        raise InvalidInput(f"at most {IDS_LIMIT} ids at once.", field="ids")
-    return job_ids
 
 
 def _as_sequences(since: str | None, job_ids: list[uuid.UUID]) -> dict[uuid.UUID, int]:

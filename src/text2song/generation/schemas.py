@@ -2,15 +2,16 @@
 
 import datetime as dt
 import uuid
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from text2song.audio.schemas import ResolvedParams
 from text2song.generation.examples import CANCELLED, JOB_OUT
 from text2song.music.attributes import DURATION_RANGE_SECONDS
 from text2song.music.sampling import SEED_LIMIT
 from text2song.prompts.schemas import PromptIn
-from text2song.wire import Number, Whole, WireModel
+from text2song.wire import Id, Number, Whole, WireModel
 
 SAMPLES_LIMIT: Final = 16
 SIDES_LIMIT: Final = 8
@@ -60,9 +61,9 @@ Side = Annotated[list[AdapterChoice], Field(max_length=COMPOSITION_LIMIT)]
 class GenerateIn(WireModel):
     """A request for takes: of a stored prompt, or of a new one."""
 
-    prompt_id: uuid.UUID | None = None
+    prompt_id: Id | None = None
     prompt: PromptIn | None = None
-    from_sample: uuid.UUID | None = Field(
+    from_sample: Id | None = Field(
         default=None, description="Make this sample again, exactly; nothing else but priority goes with it."
     )
     num_samples: Whole = Field(default=1, ge=1, le=SAMPLES_LIMIT, description="Takes of each side.")
@@ -71,9 +72,7 @@ class GenerateIn(WireModel):
     model: Annotated[str, Field(max_length=200)] | None = Field(
         default=None, description="Left out: the model that is served."
     )
-    adapter_id: uuid.UUID | None = Field(
-        default=None, description="Short for one side with this one adapter."
-    )
+    adapter_id: Id | None = Field(default=None, description="Short for one side with this one adapter.")
     sides: Annotated[list[Side], Field(min_length=1, max_length=SIDES_LIMIT)] | None = Field(
         default=None,
         examples=[[[], [{"adapter": "warm@1.2.0", "weight": 1.0}]]],
@@ -141,13 +140,15 @@ class JobOut(WireModel):
 
     id: uuid.UUID
     status: Status
-    progress: float = Field(description="0 to 1.")
+    progress: float = Field(description="0 to 1, in steps of a hundredth or more.")
     stage: str = Field(description="What is done now, in a word.")
     frames_done: int
     frames_total: int = Field(description="Codec frames of all takes together.")
     position: int | None = Field(description="While it waits: 1 is next.")
     eta_seconds: float | None = Field(description="Estimated time to its end; null where nothing is known.")
-    sequence: int
+    sequence: int = Field(
+        description="Grows with every change of status, stage, error or takes, and with progress."
+    )
     attempts: int
     error: JobError | None = Field(
         description="Why it failed, or why it waits for another attempt; its takes tell more."
@@ -159,7 +160,10 @@ class JobOut(WireModel):
     priority: int
     num_samples: int
     sides: list[list[AdapterChoice]]
-    generation_params: dict[str, Any]
+    generation_params: ResolvedParams
+    from_sample: uuid.UUID | None = Field(
+        description="The sample that it makes again, if any; stays when that is deleted."
+    )
     takes: list[TakeOut]
     samples: list[JobSampleOut]
     retry_of: uuid.UUID | None

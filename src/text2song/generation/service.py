@@ -1,8 +1,8 @@
-"""Submitting, cancelling and retrying generation jobs."""
+"""Submitting, cancelling and retrying generation jobs, and deleting what they made."""
 
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from text2song.adapters import queries as adapters
 from text2song.artifacts.digest import canonical_json, sha256_hex
 from text2song.audio import queries as audio
+from text2song.audio import service as audio_service
 from text2song.errors import Conflict, IdempotencyMismatch, InvalidInput, ModelOutputRejected, Unavailable
 from text2song.generation import queries
 from text2song.generation.schemas import GenerateIn, GenerationParams
@@ -43,27 +44,12 @@ def submit(work: Work, body: GenerateIn, *, idempotency_key: str | None = None) 
         Unavailable: when too many jobs wait already.
         IdempotencyMismatch: when the key came with another body before.
     """
-    digest = None
-    asked = sha256_hex(canonical_json(body.model_dump(mode="json")))
-    if idempotency_key is not None:
-        owner = str(work.actor.user_id or "")
-        digest = sha256_hex(canonical_json([owner, idempotency_key]))
-        earlier = _earlier(work, digest, asked)
-        if earlier is not None:
-            return earlier
-    try:
-        with work.session.begin_nested():
-            job = _again(work, body) if body.from_sample else _new(work, body)
-            job.idempotency_digest, job.request_digest = digest, asked
-            work.session.flush()
-    except IntegrityError:
-        # Two requests with one key at the same time: the other one was first.
-        earlier = _earlier(work, digest, asked) if digest else None
-        if earlier is None:
-            raise
-        return earlier
-    work.ring(KIND)
-    return job
+    return _once(
+        work,
+        lambda: _again(work, body) if body.from_sample else _new(work, body),
+        asked=body.model_dump(mode="json"),
+        key=idempotency_key,
+    )
 
 
 def cancel(work: Work, job_id: uuid.UUID) -> tuple[GenerationJob, bool]:
@@ -74,15 +60,58 @@ def cancel(work: Work, job_id: uuid.UUID) -> tuple[GenerationJob, bool]:
     return queries.get(work, job_id), changed
 
 
-def retry(work: Work, job_id: uuid.UUID) -> GenerationJob:
-    """A new job for the takes that a failed or cancelled one did not make, linked to it.
+def retry(work: Work, job_id: uuid.UUID, *, idempotency_key: str | None = None) -> GenerationJob:
+    """A new job for the takes that a failed or cancelled one did not make, linked to it; and ring.
 
     The takes keep their seeds, except where the model's output was at fault: the same seed would
-    give the same output.
+    give the same output. With a key, the same request asked again answers the job of the first time.
 
     Raises:
+        NotFound: when there is no such job.
         Conflict: when there is nothing to retry.
+        IdempotencyMismatch: when the key came with another request before.
     """
+    return _once(work, lambda: _retried(work, job_id), asked={"retry_of": str(job_id)}, key=idempotency_key)
+
+
+def delete_sample(work: Work, audio_id: uuid.UUID) -> None:
+    """Delete a sample for good; the job that made it stays, and who follows that job hears of it.
+
+    Raises:
+        NotFound: when there is none.
+        InUse: while something immutable needs it.
+    """
+    makers = select(GenerationTake.job_id).where(GenerationTake.audio_id == audio_id)
+    lifecycle.mark_changed(work.session, GenerationJob, GenerationJob.id.in_(makers))
+    audio_service.delete(work, audio_id)
+
+
+def _once(
+    work: Work, make: Callable[[], GenerationJob], *, asked: Mapping[str, Any], key: str | None
+) -> GenerationJob:
+    """What `make` makes, and a bell; or what it made when the same was asked with the same key before."""
+    request_digest = sha256_hex(canonical_json(asked))
+    key_digest = None
+    if key is not None:
+        key_digest = sha256_hex(canonical_json([str(work.actor.user_id or ""), key]))
+        if earlier := _earlier(work, key_digest, request_digest):
+            return earlier
+    try:
+        with work.session.begin_nested():
+            job = make()
+            job.idempotency_digest, job.request_digest = key_digest, request_digest
+            work.session.flush()
+    except (IntegrityError, Conflict):
+        # Two requests with one key at the same time: the other one was first.
+        earlier = _earlier(work, key_digest, request_digest) if key_digest else None
+        if earlier is None:
+            raise
+        return earlier
+    work.ring(KIND)
+    return job
+
+
+def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
     origin = queries.get(work, job_id)
     if origin.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         raise Conflict(
@@ -113,11 +142,10 @@ def retry(work: Work, job_id: uuid.UUID) -> GenerationJob:
         priority=origin.priority,
         takes=takes,
         fingerprint=origin.fingerprint,
+        from_sample=origin.from_sample,
     )
     job = _add(work, prompts.get(work, origin.prompt_id), plan)
     job.retry_of = origin.id
-    work.session.flush()
-    work.ring(KIND)
     return job
 
 
@@ -142,6 +170,8 @@ class _Plan:
     takes: Sequence[_PlannedTake]
     fingerprint: str | None = None
     """Of the only weights that will do."""
+    from_sample: uuid.UUID | None = None
+    """The sample that is made again."""
 
 
 def _new(work: Work, body: GenerateIn) -> GenerationJob:
@@ -197,14 +227,17 @@ def _again(work: Work, body: GenerateIn) -> GenerationJob:
         for a in spec.adapters
         for found in [adapters.resolve(work, a.digest, field="from_sample")]
     ]
-    params = {
-        "seed": spec.seed,
-        **spec.sampling.as_json(),
-        "duration": spec.duration_seconds,
-        "from_sample": str(sample.id),
-    }
-    take = _PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)
-    plan = _Plan(spec.sentence, model, 1, [side], params, body.priority, [take], model.fingerprint)
+    plan = _Plan(
+        sentence=spec.sentence,
+        model=model,
+        num_samples=1,
+        sides=[side],
+        params={"seed": spec.seed, **spec.sampling.as_json(), "duration": spec.duration_seconds},
+        priority=body.priority,
+        takes=[_PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)],
+        fingerprint=model.fingerprint,
+        from_sample=sample.id,
+    )
     return _add(work, prompts.get(work, sample.prompt_id), plan)
 
 
@@ -225,6 +258,7 @@ def _add(work: Work, prompt: Prompt, plan: _Plan) -> GenerationJob:
         num_samples=plan.num_samples,
         sides=plan.sides,
         generation_params=plan.params,
+        from_sample=plan.from_sample,
         created_at=work.clock(),
     )
     work.session.add(job)
@@ -308,9 +342,9 @@ def _require_room(work: Work, model: Model) -> None:
         )
 
 
-def _earlier(work: Work, digest: str, asked: str) -> GenerationJob | None:
-    job = work.session.scalar(select(GenerationJob).where(GenerationJob.idempotency_digest == digest))
-    if job is not None and job.request_digest != asked:
+def _earlier(work: Work, key_digest: str, request_digest: str) -> GenerationJob | None:
+    job = work.session.scalar(select(GenerationJob).where(GenerationJob.idempotency_digest == key_digest))
+    if job is not None and job.request_digest != request_digest:
         raise IdempotencyMismatch(
             "this Idempotency-Key came with another request before: use a new key for a new request."
         )

@@ -47,7 +47,8 @@ class JobColumns(Identified):
     """How long the work is, in the unit of its kind (generation: seconds of audio)."""
 
     sequence: Mapped[int] = mapped_column(default=1)
-    """Grows at every visible change; an answer with a smaller one is older."""
+    """Grows at every visible change; an answer with a smaller one is older. Progress is written, and
+    so is visible, in steps: see `leases.PROGRESS_STEP`."""
     progress: Mapped[float] = mapped_column(default=0.0)
     """A fraction. Within one attempt it only grows; while the job waits for another attempt it stands
     still, and the new attempt begins at what was kept, which is less if takes were lost half-made."""
@@ -69,6 +70,8 @@ class JobColumns(Identified):
     """Whoever holds it may write; nobody else can."""
     claimed_by: Mapped[str | None] = mapped_column(String(128))
     claimed_at: Mapped[dt.datetime | None]
+    lease_renewed_at: Mapped[dt.datetime | None]
+    """By the worker's clock; how long its leases are is for each worker to say."""
     lease_expires_at: Mapped[dt.datetime | None]
 
     created_at: Mapped[dt.datetime]

@@ -9,13 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import structlog
 
 from text2song.jobs.lifecycle import Claim, Report
 
 log = structlog.get_logger(__name__)
+
+PROGRESS_STEP: Final = 0.01
+"""What is worth a beat's while to tell. Each report wakes whoever waits for the job: a hundred times in an
+attempt is enough, however long it takes and however often it beats."""
 
 Beat = Callable[[Mapping[Claim, Report | None]], Collection[Claim]]
 """Renews these leases in one unit, and stores what is new of each; answers the claims that are lost."""
@@ -58,7 +62,7 @@ class Leases:
         self._renewed.pop(claim, None)
 
     def report(self, claim: Claim, report: Report) -> None:
-        """What the next beat shall carry; costs nothing."""
+        """What the next beat shall carry, if it is news: another stage, or a step of progress."""
         self._reports[claim] = report
 
     def is_lost(self, claim: Claim) -> bool:
@@ -85,7 +89,8 @@ class Leases:
         began = time.monotonic()
         reports = {claim: self._reports.get(claim) for claim in held}
         news = {
-            claim: report if report != self._sent.get(claim) else None for claim, report in reports.items()
+            claim: report if _is_news(report, self._sent.get(claim)) else None
+            for claim, report in reports.items()
         }
         try:
             lost = self._beat(news)
@@ -97,5 +102,11 @@ class Leases:
                 self.lose(claim)
             elif claim in self._renewed:
                 self._renewed[claim] = began
-                if (report := reports[claim]) is not None:
+                if (report := news[claim]) is not None:
                     self._sent[claim] = report
+
+
+def _is_news(report: Report | None, told: Report | None) -> bool:
+    if report is None or told is None:
+        return report is not told
+    return report.stage != told.stage or abs(report.progress - told.progress) >= PROGRESS_STEP

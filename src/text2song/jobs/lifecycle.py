@@ -27,6 +27,10 @@ MAX_LOST_LEASES: Final = 20
 worker which touches it must still end."""
 BACKOFF_SECONDS: Final = (2.0, 10.0)
 """Waiting time after the first and the second failure."""
+CLOCK_SLACK: Final = dt.timedelta(seconds=60)
+"""How far the clock of another machine may run ahead of ours. Machines that keep time by NTP differ by
+milliseconds, and one that has just woken by seconds; a minute bears both, and is all that a dead
+worker's job waits after a clock was set back."""
 
 JobTable = type[JobColumns]
 
@@ -76,7 +80,7 @@ def claim(
             "claimed_by": worker,
             "claimed_at": now,
             "started_at": func.coalesce(table.started_at, now),
-            "lease_expires_at": now + dt.timedelta(seconds=lease_seconds),
+            **_lease(now, lease_seconds=lease_seconds),
             "attempts": table.attempts + 1,
             "sequence": table.sequence + 1,
         }
@@ -94,7 +98,7 @@ def beat(
     report: Report | None,
 ) -> bool:
     """Renew the lease and store progress; False when the claim is lost."""
-    values: dict[str, object] = {"lease_expires_at": now + dt.timedelta(seconds=lease_seconds)}
+    values: dict[str, object] = _lease(now, lease_seconds=lease_seconds)
     if report is not None:
         values |= {
             "progress": report.progress,
@@ -174,6 +178,11 @@ def cancel(session: Session, table: JobTable, job_id: uuid.UUID, *, now: dt.date
     return _set(session, table, (table.id == job_id) & is_open, values)
 
 
+def mark_changed(session: Session, table: JobTable, where: ColumnElement[bool]) -> None:
+    """Something that people see of these jobs, over or not, has changed elsewhere: whoever waits is told."""
+    _count(session, table, where, {"sequence": table.sequence + 1})
+
+
 @dataclass(frozen=True, slots=True)
 class Swept:
     """What a sweep found."""
@@ -187,12 +196,19 @@ class Swept:
 
 
 def sweep(session: Session, table: JobTable, *, now: dt.datetime) -> Swept:
-    """Put right what dead workers and lost bells left behind."""
-    is_abandoned = (table.status == JobStatus.RUNNING) & (table.lease_expires_at < now)
+    """Put right what dead workers, lost bells and clocks that were set back left behind.
+
+    A lease that was renewed in the future is nobody's: a living worker renews it at its next beat, by
+    the clock that counts now. Where that worker is alive after all, since its clock runs ahead by more
+    than the slack, it has lost its claim: it can write nothing, and the takes that it saved are kept.
+    """
+    ran_out = table.lease_expires_at < now
+    is_of_the_future = table.lease_renewed_at > now + CLOCK_SLACK
+    is_abandoned = (table.status == JobStatus.RUNNING) & (ran_out | is_of_the_future)
     too_often = table.lost_leases >= MAX_LOST_LEASES
     error = WorkerLost(
         f"{MAX_LOST_LEASES + 1} workers stopped while they worked on this job. Look at the worker's "
-        "log and memory, then retry it."
+        "log and memory, and whether the clocks of all machines agree, then retry it."
     )
     failed = {
         "status": JobStatus.FAILED,
@@ -205,8 +221,19 @@ def sweep(session: Session, table: JobTable, *, now: dt.datetime) -> Swept:
     given_up = _count(session, table, is_abandoned & too_often, failed)
     again = {**_waiting(table), "lost_leases": table.lost_leases + 1}
     requeued = _count(session, table, is_abandoned, again)
+    _shorten_waits(session, table, longest=now + dt.timedelta(seconds=max(BACKOFF_SECONDS)))
     waiting = select(table.id).where(table.status == JobStatus.QUEUED, is_ready(table, now=now)).limit(1)
     return Swept(requeued, given_up, is_work_waiting=session.scalar(waiting) is not None)
+
+
+def _shorten_waits(session: Session, table: JobTable, *, longest: dt.datetime) -> None:
+    """No job waits for its next attempt until after `longest`; a clock that was set back had it wait so."""
+    is_too_long = (table.status == JobStatus.QUEUED) & (table.not_before > longest)
+    _count(session, table, is_too_long, {"not_before": longest})
+
+
+def _lease(now: dt.datetime, *, lease_seconds: float) -> dict[str, object]:
+    return {"lease_renewed_at": now, "lease_expires_at": now + dt.timedelta(seconds=lease_seconds)}
 
 
 def _held(table: JobTable, claim: Claim) -> ColumnElement[bool]:
@@ -226,6 +253,7 @@ def _ending(table: JobTable, *, now: dt.datetime) -> dict[str, object]:
     return {
         "finished_at": now,
         "claim_token": None,
+        "lease_renewed_at": None,
         "lease_expires_at": None,
         "sequence": table.sequence + 1,
     }
@@ -236,6 +264,7 @@ def _waiting(table: JobTable) -> dict[str, object]:
         "status": JobStatus.QUEUED,
         "stage": "waiting",
         "claim_token": None,
+        "lease_renewed_at": None,
         "lease_expires_at": None,
         "sequence": table.sequence + 1,
     }

@@ -14,6 +14,6 @@ def open_queue(url: str) -> ThreadQueue:
         return ThreadQueue()
     raise InvalidSetting(
         f"TEXT2SONG_QUEUE_URL is {url!r}; this version knows thread:// alone (Redis comes with the "
-        "server deployment).",
+        "server deployment). Leave it out, or set it to thread://.",
         field="TEXT2SONG_QUEUE_URL",
     )

@@ -4,7 +4,7 @@ Never from a pickle: loading one runs whatever its author put in it. A tensor th
 another shape than the configuration demands is refused by name, before anything is computed with it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,14 @@ from torch import Tensor
 from text2song.errors import ModelCorrupt
 from text2song.model.weights import weight_files
 
+Read = Callable[[str, tuple[int, ...]], Tensor]
+"""Gives a network its tensor of that name, checked against that shape."""
+_OLDER_NAMES: Final = {
+    "parametrizations.weight.original0": "weight_g",  # weight norm before torch 2
+    "parametrizations.weight.original1": "weight_v",
+    "text_encoder.shared.weight": "text_encoder.encoder.embed_tokens.weight",  # one table under two names
+}
+"""Parts of names that published checkpoints may have instead, by today's."""
 _REPAIR: Final = "Download the model again with `text2song model add`."
 
 
@@ -26,21 +34,17 @@ class Checkpoint:
         self.folder = folder
         self._files = files  # tensor name to the open file that holds it
 
-    @property
-    def names(self) -> frozenset[str]:
-        """Every tensor's name."""
-        return frozenset(self._files)
-
     def read(self, name: str, *, shape: tuple[int, ...]) -> Tensor:
-        """One tensor as float32, whatever it is stored as.
+        """One tensor as float32, whatever it is stored as, by its name or an older one.
 
         Raises:
             ModelCorrupt: it is missing, has another shape, or cannot be read.
         """
-        if name not in self._files:
+        stored = next((n for n in _names(name) if n in self._files), None)
+        if stored is None:
             raise ModelCorrupt(f"{self.folder} lacks the tensor {name}. {_REPAIR}")
         try:
-            tensor: Tensor = self._files[name].get_tensor(name)
+            tensor: Tensor = self._files[stored].get_tensor(stored)
         except SafetensorError as error:
             raise ModelCorrupt(f"{self.folder}: {name} cannot be read ({error}). {_REPAIR}") from error
         if tuple(tensor.shape) != shape:
@@ -50,22 +54,13 @@ class Checkpoint:
             )
         return tensor.to(torch.float32)
 
-    def fill(self, module: torch.nn.Module, *, prefix: str, aliases: Mapping[str, str]) -> None:
-        """Give a module all of its weights; `aliases` names a stand-in for tensors stored once or renamed.
 
-        Raises:
-            ModelCorrupt: as `read` does.
-        """
-        read: dict[str, Tensor] = {}
-        filled = {}
-        for name, wanted in module.state_dict().items():
-            stored = prefix + name
-            if stored not in self._files and name in aliases:
-                stored = prefix + aliases[name]
-            if stored not in read:
-                read[stored] = self.read(stored, shape=tuple(wanted.shape))
-            filled[name] = read[stored]
-        module.load_state_dict(filled, assign=True)
+def _names(name: str) -> Iterator[str]:
+    """The names that a tensor may have, today's first."""
+    yield name
+    for today, older in _OLDER_NAMES.items():
+        if name.endswith(today):
+            yield name.removesuffix(today) + older
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """What a model folder's `config.json` says, checked before any weight is read. Needs no torch.
 
 Only MusicGen as transformers writes it is understood: a T5 text encoder, a MusicGen decoder, an
-EnCodec codec. Defaults are those of transformers' `MusicgenDecoderConfig`, since older files leave
-some values out.
+EnCodec codec. Defaults are those of transformers' `T5Config`, `MusicgenDecoderConfig` and
+`EncodecConfig`, since files leave some values out.
 """
 
 import json
@@ -10,55 +10,35 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from text2song.errors import ModelCorrupt, ModelMissing, ModelUnsupported
+from text2song.model.shapes import CodecShape, DecoderShape, PadMode, TextEncoderShape
 
 CONFIG_NAME: Final = "config.json"
+_Word = TypeVar("_Word", bound=str)
 _CHOOSE_ANOTHER: Final = "Choose another model with `text2song model add`."
+_IS_GATED: Final = {"relu": False, "gated-gelu": True}
+"""By the name of T5's feed-forward layer."""
+_PAD_MODES: Final[tuple[PadMode, ...]] = ("reflect", "constant")
 TRAINED_DURATION_SECONDS: Final = 30.0
 """MusicGen was trained on clips of at most 30 s and knows nothing of longer ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecoderShape:
-    """The numbers that decide the decoder's tensors."""
-
-    layers: int
-    width: int
-    """Features of a hidden state."""
-    heads: int
-    ffn_width: int
-    codebooks: int
-    channels: int
-    codebook_size: int
-    """Codes in a codebook; the special token comes after the last one."""
-    positions: int
-    """Steps that the position table holds."""
-
-    @property
-    def head_width(self) -> int:
-        """Features of one attention head."""
-        return self.width // self.heads
-
-    @property
-    def special(self) -> int:
-        """The token that stands wherever no code does."""
-        return self.codebook_size
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfiguration:
     """A checked `config.json`."""
 
+    text_encoder: TextEncoderShape
     decoder: DecoderShape
-    text_encoder: dict[str, Any]
-    """As in the file: the keyword arguments of transformers' `T5Config`."""
-    audio_encoder: dict[str, Any]
-    """As in the file: the keyword arguments of transformers' `EncodecConfig`."""
+    codec: CodecShape
     sample_rate: int
     """Hz."""
-    samples_per_frame: int
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Samples of each channel that one frame of codes becomes."""
+        return math.prod(self.codec.ratios)
 
     @property
     def frame_rate(self) -> float:
@@ -91,20 +71,12 @@ def read_configuration(folder: Path) -> ModelConfiguration:
     text, audio, decoder = (_part(raw, name, folder) for name in ("text_encoder", "audio_encoder", "decoder"))
     _require_type(text, "t5", folder)
     _require_type(audio, "encodec", folder)
-    if audio.get("normalize") or audio.get("chunk_length_s"):
-        raise ModelUnsupported(
-            f"{folder}: its codec normalises or cuts its sound, which the studio's do not. {_CHOOSE_ANOTHER}"
-        )
-    if decoder.get("activation_function", "gelu") != "gelu":
-        raise ModelUnsupported(
-            f"{folder}: its decoder's activation is not 'gelu'; the studio plays no other. {_CHOOSE_ANOTHER}"
-        )
+    shape = _decoder_shape(decoder, folder)
     return ModelConfiguration(
-        decoder=_decoder_shape(decoder, folder),
-        text_encoder=text,
-        audio_encoder=audio,
+        text_encoder=_text_encoder_shape(text, folder),
+        decoder=shape,
+        codec=_codec_shape(audio, folder, decoder=shape),
         sample_rate=_whole(audio, "sampling_rate", 24_000, folder),
-        samples_per_frame=math.prod(_ratios(audio, folder)),
     )
 
 
@@ -146,23 +118,70 @@ def _require_type(part: Mapping[str, Any], kind: str, folder: Path) -> None:
 def _whole(part: Mapping[str, Any], name: str, default: int, folder: Path) -> int:
     value = part.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ModelCorrupt(
-            f"{folder / CONFIG_NAME}: {name} is {value!r}, not a positive whole number. "
-            "Download the model again."
-        )
+        raise _absurd(name, value, "a positive whole number", folder)
     return value
 
 
-def _ratios(audio: Mapping[str, Any], folder: Path) -> list[int]:
-    ratios = audio.get("upsampling_ratios", [8, 5, 4, 2])
-    if not isinstance(ratios, list) or not all(isinstance(r, int) and r > 0 for r in ratios):
-        raise ModelCorrupt(
-            f"{folder / CONFIG_NAME}: upsampling_ratios is {ratios!r}. Download the model again."
-        )
-    return ratios
+def _number(part: Mapping[str, Any], name: str, default: float, folder: Path) -> float:
+    value = part.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise _absurd(name, value, "a number from 0 to 1", folder)
+    return float(value)
+
+
+def _flag(part: Mapping[str, Any], name: str, folder: Path, *, default: bool) -> bool:
+    value = part.get(name, default)
+    if not isinstance(value, bool):
+        raise _absurd(name, value, "true or false", folder)
+    return value
+
+
+def _choice(part: Mapping[str, Any], name: str, known: tuple[_Word, ...], folder: Path) -> _Word:
+    """One of the words that the studio knows; the first of them is what absence means."""
+    value = part.get(name, known[0])
+    for word in known:
+        if value == word:
+            return word
+    raise _unsupported(folder, f"its {name} is {value!r}; the studio plays only {' and '.join(known)}")
+
+
+def _absurd(name: str, value: object, wanted: str, folder: Path) -> ModelCorrupt:
+    return ModelCorrupt(
+        f"{folder / CONFIG_NAME}: {name} is {value!r}, not {wanted}. Download the model again."
+    )
+
+
+def _at_odds(shape: object, folder: Path) -> ModelCorrupt:
+    return ModelCorrupt(
+        f"{folder / CONFIG_NAME}: its numbers do not fit together: {shape}. Download the model again."
+    )
+
+
+def _unsupported(folder: Path, words: str) -> ModelUnsupported:
+    return ModelUnsupported(f"{folder}: {words}. {_CHOOSE_ANOTHER}")
+
+
+def _text_encoder_shape(part: Mapping[str, Any], folder: Path) -> TextEncoderShape:
+    shape = TextEncoderShape(
+        layers=_whole(part, "num_layers", 6, folder),
+        width=_whole(part, "d_model", 512, folder),
+        heads=_whole(part, "num_heads", 8, folder),
+        head_width=_whole(part, "d_kv", 64, folder),
+        ffn_width=_whole(part, "d_ff", 2048, folder),
+        is_gated=_IS_GATED[_choice(part, "feed_forward_proj", tuple(_IS_GATED), folder)],
+        tokens=_whole(part, "vocab_size", 32_128, folder),
+        buckets=_whole(part, "relative_attention_num_buckets", 32, folder),
+        max_distance=_whole(part, "relative_attention_max_distance", 128, folder),
+        norm_epsilon=_number(part, "layer_norm_epsilon", 1e-6, folder),
+    )
+    # A quarter of the buckets holds one distance each; the rest of a direction's share their range.
+    if shape.buckets % 4 or shape.max_distance <= shape.buckets // 4:
+        raise _at_odds(shape, folder)
+    return shape
 
 
 def _decoder_shape(part: Mapping[str, Any], folder: Path) -> DecoderShape:
+    _choice(part, "activation_function", ("gelu",), folder)
     shape = DecoderShape(
         layers=_whole(part, "num_hidden_layers", 24, folder),
         width=_whole(part, "hidden_size", 1024, folder),
@@ -175,8 +194,51 @@ def _decoder_shape(part: Mapping[str, Any], folder: Path) -> DecoderShape:
     )
     fits = shape.width % shape.heads == 0 and shape.codebooks % shape.channels == 0
     if not fits or shape.channels > 2 or shape.codebook_size > 2**15 - 1:
-        raise ModelCorrupt(
-            f"{folder / CONFIG_NAME}: the decoder's numbers do not fit together: {shape}. Download the model "
-            "again."
-        )
+        raise _at_odds(shape, folder)
     return shape
+
+
+def _codec_shape(part: Mapping[str, Any], folder: Path, *, decoder: DecoderShape) -> CodecShape:
+    """The shape of the codec, which plays the decoder's codes: each channel's by itself."""
+    if part.get("normalize") or part.get("chunk_length_s"):
+        raise _unsupported(folder, "its codec normalises or cuts its sound, which the studio's do not")
+    if part.get("audio_channels", 1) != 1:
+        raise _unsupported(
+            folder, "its codec has more than one channel; the studio plays stereo as two of one"
+        )
+    _choice(part, "norm_type", ("weight_norm",), folder)
+    shape = CodecShape(
+        codebooks=decoder.codebooks // decoder.channels,
+        codebook_size=_whole(part, "codebook_size", 1024, folder),
+        features=_whole(part, "hidden_size", 128, folder),
+        filters=_whole(part, "num_filters", 32, folder),
+        ratios=_ratios(part, folder),
+        kernel=_whole(part, "kernel_size", 7, folder),
+        last_kernel=_whole(part, "last_kernel_size", 7, folder),
+        residual_kernel=_whole(part, "residual_kernel_size", 3, folder),
+        residual_layers=_whole(part, "num_residual_layers", 1, folder),
+        dilation_growth=_whole(part, "dilation_growth_rate", 2, folder),
+        compress=_whole(part, "compress", 2, folder),
+        has_conv_shortcut=_flag(part, "use_conv_shortcut", folder, default=True),
+        lstm_layers=_whole(part, "num_lstm_layers", 2, folder),
+        is_causal=_flag(part, "use_causal_conv", folder, default=True),
+        pad_mode=_choice(part, "pad_mode", _PAD_MODES, folder),
+        trim_right_ratio=_number(part, "trim_right_ratio", 1.0, folder),
+    )
+    fits = (
+        shape.codebook_size >= decoder.codebook_size
+        and part.get("codebook_dim") in (None, shape.features)
+        and (shape.is_causal or shape.trim_right_ratio == 1.0)
+        and shape.compress <= shape.filters
+    )
+    if not fits:
+        raise _at_odds(shape, folder)
+    return shape
+
+
+def _ratios(audio: Mapping[str, Any], folder: Path) -> tuple[int, ...]:
+    ratios = audio.get("upsampling_ratios", [8, 5, 4, 2])
+    is_list = isinstance(ratios, list) and len(ratios) > 0
+    if not is_list or not all(isinstance(r, int) and r > 0 for r in ratios):
+        raise _absurd("upsampling_ratios", ratios, "a list of positive whole numbers", folder)
+    return tuple(ratios)

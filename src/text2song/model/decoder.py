@@ -15,18 +15,17 @@ H width, A heads, D head width, L layers, S steps, E tokens of the sentence.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every torch program gives it
 from torch import Tensor
 
-from text2song.model.configuration import DecoderShape
+from text2song.model.checkpoint import Read
 from text2song.model.linear import Backend, Product, product
+from text2song.model.shapes import DecoderShape
 
-Read = Callable[[str, tuple[int, ...]], Tensor]
-"""Gives the decoder's tensor of that name, checked against that shape."""
 _LAYER_NORM_EPSILON = 1e-5
 _LAYERS = "decoder.model.decoder.layers"
 

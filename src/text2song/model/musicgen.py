@@ -1,7 +1,8 @@
 """MusicGen from a local folder in Hugging Face format: sentences in, codes and sound out.
 
-transformers supplies T5, EnCodec and the oracle of the tests; the decode loop is ours (`decoder.py`),
-because rows must have seeds, lengths, sampling and fates of their own.
+The three networks are ours (`t5.py`, `decoder.py`, `encodec.py`), because rows must have seeds, lengths,
+sampling and fates of their own, and because importing transformers costs more time than loading a small
+model. The tests hold all of it to transformers' own MusicGen.
 
 Legend: B rows, K codebooks, T frames.
 """
@@ -15,10 +16,10 @@ import numpy as np
 import torch
 
 from text2song.errors import InvalidInput, ModelCorrupt, ModelUnsupported, StudioError
-from text2song.model.checkpoint import Checkpoint, open_checkpoint
+from text2song.model.checkpoint import Checkpoint, Read, open_checkpoint
 from text2song.model.codec import Codec
 from text2song.model.configuration import ModelConfiguration, read_configuration
-from text2song.model.decoder import Decoder, Read, module_shapes
+from text2song.model.decoder import Decoder, module_shapes
 from text2song.model.delay import offsets_for
 from text2song.model.linear import Backend
 from text2song.model.manifest import MANIFEST_NAME, Manifest
@@ -73,11 +74,12 @@ class MusicGen:
         configuration = read_configuration(folder)
         shape = configuration.decoder
         with memory_guard(f"load the model in {folder}"), open_checkpoint(folder) as checkpoint:
+            read = _reader(checkpoint)
             return cls(
                 info=_describe(folder, configuration=configuration, dtype=dtype),
-                reader=TextReader(checkpoint, config=configuration.text_encoder, width=shape.width),
-                decoder=Decoder(shape, read=_reader(checkpoint), backend=backend, dtype=_DTYPES[dtype]),
-                codec=Codec(checkpoint, configuration=configuration),
+                reader=TextReader(folder, shape=configuration.text_encoder, width=shape.width, read=read),
+                decoder=Decoder(shape, read=read, backend=backend, dtype=_DTYPES[dtype]),
+                codec=Codec(configuration, read=read),
                 capacity=capacity,
             )
 

@@ -9,15 +9,17 @@ Legend: E tokens of the sentence, H the decoder's width.
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every torch program gives it
+from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from text2song.errors import ModelCorrupt
-from text2song.model.checkpoint import Checkpoint
+from text2song.model.checkpoint import Read
+from text2song.model.shapes import TextEncoderShape
+from text2song.model.t5 import TextEncoder
 
 TOKENIZER_NAME: Final = "tokenizer.json"
 _KEPT_SENTENCES: Final = 64
@@ -34,24 +36,13 @@ class EncodedSentence:
 class TextReader:
     """Tokenizer, T5 encoder and projection."""
 
-    def __init__(self, checkpoint: Checkpoint, *, config: dict[str, Any], width: int) -> None:
-        self._tokenizer = _load_tokenizer(checkpoint.folder)
-        with torch.device("meta"):  # shapes only: every weight comes from the checkpoint
-            self._encoder = T5EncoderModel(T5Config(**config))
-        self._encoder.train(mode=False)
-        checkpoint.fill(
-            self._encoder,
-            prefix="text_encoder.",
-            aliases={
-                "encoder.embed_tokens.weight": "shared.weight",
-                "shared.weight": "encoder.embed_tokens.weight",
-            },
-        )
-        text_width = self._encoder.config.d_model
+    def __init__(self, folder: Path, *, shape: TextEncoderShape, width: int, read: Read) -> None:
+        self._tokenizer = _load_tokenizer(folder)
+        self._encoder = TextEncoder(shape, read=read)
         self._projection = None
-        if text_width != width:
-            weight = checkpoint.read("enc_to_dec_proj.weight", shape=(width, text_width))
-            self._projection = (weight, checkpoint.read("enc_to_dec_proj.bias", shape=(width,)))
+        if shape.width != width:
+            weight = read("enc_to_dec_proj.weight", (width, shape.width))
+            self._projection = (weight, read("enc_to_dec_proj.bias", (width,)))
         self._kept: OrderedDict[str, EncodedSentence] = OrderedDict()
 
     def encode(self, sentence: str) -> EncodedSentence:
@@ -64,20 +55,22 @@ class TextReader:
 
     @torch.inference_mode()
     def _encode(self, sentence: str) -> EncodedSentence:
-        ids: list[int] = self._tokenizer(sentence, padding=False, truncation=False)["input_ids"]
-        tokens = torch.tensor([ids])  # [1, E]
-        states = self._encoder(input_ids=tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state
+        ids = self._tokenizer.encode(sentence).ids
+        states = self._encoder.encode(torch.tensor(ids, dtype=torch.int64))
         if self._projection is not None:
             states = F.linear(states, *self._projection)
-        return EncodedSentence(token_ids=tuple(ids), states=states[0])
+        return EncodedSentence(token_ids=tuple(ids), states=states)
 
 
-def _load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+def _load_tokenizer(folder: Path) -> Tokenizer:
     path = folder / TOKENIZER_NAME
     repair = "Download the model again with `text2song model add`."
     if not path.is_file():
         raise ModelCorrupt(f"{folder} has no {TOKENIZER_NAME}, so it cannot read a sentence. {repair}")
     try:
-        return PreTrainedTokenizerFast(tokenizer_file=str(path))  # type: ignore[no-untyped-call] # theirs is untyped
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the tokenizers library raises bare Exception for a damaged file
         raise ModelCorrupt(f"{path} is damaged ({error}). {repair}") from error
+    tokenizer.no_padding()  # a file may ask for both; a sentence is read as it is, and alone
+    tokenizer.no_truncation()
+    return tokenizer

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from text2song.db.pages import RowPage, newest_first
 from text2song.errors import InvalidInput, NoModelServed
+from text2song.jobs.lifecycle import CLOCK_SLACK
 from text2song.models.schemas import ModelOut, ModelWorkerOut
 from text2song.models.tables import Model, ModelWorker
 from text2song.studio import Reader
@@ -34,6 +35,13 @@ def notice_of(model: Trainable) -> str | None:
     return None if model.is_trained else NOISE_NOTICE
 
 
+def notices(reader: Reader) -> list[str]:
+    """What a listener must know of the models that are served now."""
+    workers = alive_workers(reader)
+    told = [(model.name, notice_of(model)) for model in _served_first(reader) if model.id in workers]
+    return [f"{name} is served now. {notice}" for name, notice in told if notice is not None]
+
+
 def choose(reader: Reader, name: str | None, *, field: str = "model") -> Model:
     """The model of that name; without a name, the one that a worker began to serve last.
 
@@ -56,12 +64,16 @@ def choose(reader: Reader, name: str | None, *, field: str = "model") -> Model:
 
 
 def alive_workers(reader: Reader) -> dict[uuid.UUID, list[ModelWorker]]:
-    """The workers heard of lately, by the id of their model."""
-    since = reader.clock() - dt.timedelta(seconds=ALIVE_SECONDS)
+    """The workers heard of lately, by the id of their model; not those heard of in the future.
+
+    After a clock was set back, a dead worker would else be counted until its time comes.
+    """
+    now = reader.clock()
+    since, until = now - dt.timedelta(seconds=ALIVE_SECONDS), now + CLOCK_SLACK
     workers: dict[uuid.UUID, list[ModelWorker]] = {}
     query = (
         select(ModelWorker)
-        .where(ModelWorker.heartbeat_at >= since, ModelWorker.left_at.is_(None))
+        .where(ModelWorker.heartbeat_at.between(since, until), ModelWorker.left_at.is_(None))
         .order_by(ModelWorker.id)
     )
     for worker in reader.session.scalars(query):

@@ -14,16 +14,28 @@ TEMPO_RANGE_BPM: Final = (20.0, 300.0)
 DURATION_RANGE_SECONDS: Final = (0.5, 300.0)
 """What can be written down; the model that is served may allow less."""
 
-JOINERS: Final = "\u200c\u200d"
-"""Not printable by themselves, and needed to write Persian, Hindi and many emoji."""
+JOINERS: Final = frozenset("\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u2060\ufeff") | frozenset(
+    map(chr, range(0xE0020, 0xE0080))
+)
+"""Not printable by themselves, and needed: to write Persian, Hindi and Thai, to set Hebrew beside English,
+for many emoji and some flags. Others are pasted along unseen: a soft hyphen, the mark at a file's start."""
+INVISIBLE: Final = JOINERS.union(
+    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0",
+    *(map(chr, range(*ends)) for ends in ((0x180B, 0x1810), (0xFE00, 0xFE10), (0xE0100, 0xE01F0))),
+)
+"""Nothing to see either, though Unicode counts them as printable: fillers of Hangul, the braille cell
+without dots, selectors of variants."""
 
 
 def clean_text(value: object, *, name: str, limit: int) -> str:
-    """One line of text: outer and repeated white space gone, never empty, at most `limit` characters."""
+    """One line of text: outer and repeated white space gone, not empty, at most `limit` characters.
+
+    What shows nothing is empty, however many invisible letters it has.
+    """
     if not isinstance(value, str):
         raise InvalidInput(f"{name} must be text, not {value!r}.", field=name)
     text = " ".join(value.split())
-    if not text:
+    if all(letter in INVISIBLE or letter == " " for letter in text):
         raise InvalidInput(f"{name} is empty: write some words, or leave it out.", field=name)
     if not all(letter.isprintable() or letter in JOINERS for letter in text):
         raise InvalidInput(f"{name} holds characters that cannot be printed.", field=name)

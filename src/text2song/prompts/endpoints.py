@@ -1,6 +1,5 @@
 """`/prompts`."""
 
-import uuid
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response, status
@@ -9,7 +8,7 @@ from text2song.db.pages import DEFAULT_LIMIT
 from text2song.prompts import queries, service
 from text2song.prompts.schemas import PromptIn, PromptOut
 from text2song.units import ReaderUnit, WorkUnit
-from text2song.wire import Cursor, Limit, Page, problem_responses
+from text2song.wire import Cursor, Id, Limit, Page, problem_responses
 
 router = APIRouter(prefix="/prompts", tags=["prompts"])
 
@@ -45,7 +44,7 @@ def list_prompts(
 
 
 @router.get("/{prompt_id}", responses=problem_responses(404, 422))
-def get_prompt(prompt_id: uuid.UUID, reader: ReaderUnit) -> PromptOut:
+def get_prompt(prompt_id: Id, reader: ReaderUnit) -> PromptOut:
     """One prompt."""
     return queries.describe(queries.get(reader, prompt_id))
 
@@ -53,6 +52,6 @@ def get_prompt(prompt_id: uuid.UUID, reader: ReaderUnit) -> PromptOut:
 @router.delete(
     "/{prompt_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(404, 409, 422)
 )
-def delete_prompt(prompt_id: uuid.UUID, work: WorkUnit) -> None:
+def delete_prompt(prompt_id: Id, work: WorkUnit) -> None:
     """Delete a prompt that no take was made from."""
     service.delete(work, prompt_id)

@@ -5,9 +5,9 @@ import uuid
 
 from sqlalchemy import select
 
+from text2song.db import rows
 from text2song.db.pages import RowPage, newest_first
-from text2song.errors import NotFound
-from text2song.music.attributes import MusicAttributes
+from text2song.music.attributes import INVISIBLE, MusicAttributes
 from text2song.music.sentence import render
 from text2song.prompts.schemas import Attributes, PromptOut
 from text2song.prompts.tables import Prompt
@@ -20,10 +20,7 @@ def get(reader: Reader, prompt_id: uuid.UUID) -> Prompt:
     Raises:
         NotFound: when there is none.
     """
-    prompt = reader.session.get(Prompt, prompt_id)
-    if prompt is None:
-        raise NotFound(f"there is no prompt {prompt_id}. GET /prompts lists those there are.")
-    return prompt
+    return rows.get(reader.session, Prompt, prompt_id, noun="prompt", path="/prompts")
 
 
 def find(reader: Reader, *, search: str | None, cursor: str | None, limit: int) -> RowPage[Prompt]:
@@ -35,12 +32,13 @@ def find(reader: Reader, *, search: str | None, cursor: str | None, limit: int) 
 
 
 def searchable(text: str) -> str:
-    """`text` as the filter compares it: without case, and one form for letters that have several.
+    """`text` as the filter compares it: without case, one form for letters that have several, no unseen ones.
 
     >>> searchable("Caf\u00e9") == searchable("CAFE\u0301")
     True
     """
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    seen = "".join(letter for letter in text if letter not in INVISIBLE)
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
 
 
 def describe(prompt: Prompt) -> PromptOut:

@@ -6,7 +6,7 @@ from text2song.generation.job import GenerationHandler
 from text2song.model.library import resolve
 from text2song.model.musicgen import MusicGen
 from text2song.model.noise import build_noise_model
-from text2song.names import NOISE_MODEL
+from text2song.names import NOISE_FOLDER, NOISE_MODEL
 from text2song.settings import Settings
 from text2song.studio import Studio
 
@@ -20,7 +20,7 @@ def model_folder(settings: Settings) -> Path:
         ModelMissing: when nobody added that model yet; the message says how.
     """
     if settings.model == NOISE_MODEL:
-        return build_noise_model(settings.models_folder / "untrained-noise")
+        return build_noise_model(settings.models_folder / NOISE_FOLDER)
     return resolve(settings.models_folder, settings.model)
 
 

@@ -1,0 +1,47 @@
+"""How a sentence becomes tokens; the encoder is tested in test_t5.py."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from tests.model.playing import with_weights
+from text2song.errors import ModelCorrupt
+from text2song.model.musicgen import MusicGen
+
+LONG = "slow strings, " * 60
+
+
+@pytest.fixture
+def demanding(mono_folder: Path, tmp_path: Path) -> Path:
+    """A model whose tokenizer.json asks to cut and to fill every text."""
+    folder = with_weights(mono_folder, tmp_path / "demanding", dict)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(max_length=8)
+    tokenizer.enable_padding(length=16)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    assert tokenizer.encode(LONG).ids.count(0) == 8
+    return folder
+
+
+@pytest.mark.parametrize("sentence", ["lo-fi", LONG])
+def test_a_sentence_is_read_whole_and_alone_whatever_the_file_asks_for(
+    demanding: Path, mono_folder: Path, sentence: str
+) -> None:
+    ours = MusicGen.load(demanding)._reader.encode(sentence).token_ids
+    plain = MusicGen.load(mono_folder)._reader.encode(sentence).token_ids
+    assert ours == plain
+    assert len(ours) == len(sentence) + 1
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(demanding / "tokenizer.json"))  # type: ignore[no-untyped-call] # theirs is untyped
+    assert list(ours) == theirs(sentence, padding=False, truncation=False)["input_ids"]
+
+
+def test_a_tokenizer_of_another_kind_is_damaged(mono_folder: Path, tmp_path: Path) -> None:
+    folder = with_weights(mono_folder, tmp_path / "other", dict)
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["type"] = "Abacus"
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(ModelCorrupt, match=r"tokenizer\.json is damaged"):
+        MusicGen.load(folder)
