@@ -62,6 +62,10 @@ class ObjectStore:
         query = urlencode({"endpoint": self.endpoint, "region": region})
         return f"s3://{bucket}/{prefix or uuid.uuid4().hex}?{query}"
 
+    def settings(self) -> dict[str, str]:
+        """The environment of a studio that keeps its bytes here, at a place of its own."""
+        return {"TEXT2SONG_BLOBS_URL": self.url(), **self.environment}
+
     def open(self, options: S3Options | None = None, *, prefix: str | None = None) -> S3Blobs:
         """A store that nobody else uses."""
         from text2song.blobs.address import address_of

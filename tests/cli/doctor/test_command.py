@@ -3,13 +3,16 @@ import shutil
 import sqlite3
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.cli.console import Console, Said
+from tests.object_store import ObjectStore
 from tests.studios import furnish
+from text2song.blobs.open import open_store
 from text2song.cli.serve.listener import open_listener
 from text2song.db import engine, schema
 
@@ -154,6 +157,24 @@ def test_a_folder_of_bytes_that_is_not_one_is_a_problem(furnished: Console, tmp_
     (tmp_path / "blobs").write_text("a file")
     said = examined(furnished, BLOBS_URL=f"file://{tmp_path}/blobs")
     assert found(said, "blobs")[0] == "problem"
+
+
+def test_a_bucket_is_tried_and_left_as_it_was(furnished: Console, object_store: ObjectStore) -> None:
+    settings = object_store.settings()
+    said = examined(replace(furnished, settings=settings))
+    assert found(said, "blobs") == ("ok", f"{settings['TEXT2SONG_BLOBS_URL']}, players are sent there")
+    blobs = open_store(settings["TEXT2SONG_BLOBS_URL"], environment=settings)
+    assert list(blobs.list("probe")) == []
+    passing = examined(replace(furnished, settings=settings | {"TEXT2SONG_BLOBS_REDIRECT": "never"}))
+    assert "players get them from the API" in found(passing, "blobs")[1]
+
+
+def test_a_bucket_that_is_not_there_is_a_problem(furnished: Console, object_store: ObjectStore) -> None:
+    settings = object_store.settings() | {"TEXT2SONG_BLOBS_URL": object_store.url(bucket="elsewhere")}
+    said = examined(replace(furnished, settings=settings))
+    assert said.code == 1
+    assert found(said, "blobs")[0] == "problem"
+    assert "no bucket elsewhere" in found(said, "blobs")[1]
 
 
 def test_a_model_that_is_missing_or_damaged_is_a_problem(furnished: Console, tmp_path: Path) -> None:
