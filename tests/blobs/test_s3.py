@@ -6,7 +6,10 @@ What it shares with every other storage is in `contracts/test_blobs.py`.
 import datetime as dt
 import hashlib
 import re
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -232,6 +235,7 @@ class Listener:
     """What encryption each upload asked for."""
     seconds: float = 0.0
     """Until an upload is answered."""
+    server: ThreadingHTTPServer | None = None
 
 
 @pytest.fixture(name="listener")
@@ -259,6 +263,7 @@ def start_listener() -> Iterator[tuple[Listener, str]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Listening)
+    listener.server = server
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield listener, f"s3://songs?endpoint=http://127.0.0.1:{server.server_port}"
@@ -284,6 +289,26 @@ def test_a_slow_line_may_take_longer_for_an_upload_than_a_server_may_be_silent(
     listener[0].seconds = 1.5
     put(store(listener[1], ANY_KEY))
     assert len(listener[0].heard) == 1
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate: install it")
+def test_an_authority_of_ones_own_is_trusted_where_it_is_named(
+    listener: tuple[Listener, str], tmp_path: Path
+) -> None:
+    names = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+    names += ("-addext", "basicConstraints=critical,CA:FALSE")
+    files = ("-keyout", tmp_path / "key.pem", "-out", tmp_path / "ca.pem")
+    subprocess.run(["openssl", "req", "-x509", "-nodes", *names, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "ca.pem", tmp_path / "key.pem")
+    assert listener[0].server
+    listener[0].server.socket = context.wrap_socket(listener[0].server.socket, server_side=True)
+    url = listener[1].replace("http:", "https:")
+
+    put(store(url, {**ANY_KEY, "AWS_CA_BUNDLE": str(tmp_path / "ca.pem")}))
+    assert len(listener[0].heard) == 1
+    with pytest.raises(StorageFailed, match="No answer"):
+        put(store(url, ANY_KEY))
 
 
 # A server that dies
