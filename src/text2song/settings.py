@@ -79,8 +79,8 @@ class Settings(BaseSettings):
         default=30.0,
         ge=0.0,
         le=3600.0,
-        description="How long `text2song worker` may take to end what it is at, once it is asked to stop; the "
-        "rest goes back to the queue.",
+        description="How long `text2song worker` may take to end what it is at, once it is asked to stop; "
+        "the rest goes back to the queue.",
     )
     health_file: Path | None = Field(
         default=None,

@@ -142,6 +142,7 @@ def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
         priority=origin.priority,
         takes=takes,
         fingerprint=origin.fingerprint,
+        from_sample=origin.from_sample,
     )
     job = _add(work, prompts.get(work, origin.prompt_id), plan)
     job.retry_of = origin.id
@@ -169,6 +170,8 @@ class _Plan:
     takes: Sequence[_PlannedTake]
     fingerprint: str | None = None
     """Of the only weights that will do."""
+    from_sample: uuid.UUID | None = None
+    """The sample that is made again."""
 
 
 def _new(work: Work, body: GenerateIn) -> GenerationJob:
@@ -224,14 +227,17 @@ def _again(work: Work, body: GenerateIn) -> GenerationJob:
         for a in spec.adapters
         for found in [adapters.resolve(work, a.digest, field="from_sample")]
     ]
-    params = {
-        "seed": spec.seed,
-        **spec.sampling.as_json(),
-        "duration": spec.duration_seconds,
-        "from_sample": str(sample.id),
-    }
-    take = _PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)
-    plan = _Plan(spec.sentence, model, 1, [side], params, body.priority, [take], model.fingerprint)
+    plan = _Plan(
+        sentence=spec.sentence,
+        model=model,
+        num_samples=1,
+        sides=[side],
+        params={"seed": spec.seed, **spec.sampling.as_json(), "duration": spec.duration_seconds},
+        priority=body.priority,
+        takes=[_PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)],
+        fingerprint=model.fingerprint,
+        from_sample=sample.id,
+    )
     return _add(work, prompts.get(work, sample.prompt_id), plan)
 
 
@@ -252,6 +258,7 @@ def _add(work: Work, prompt: Prompt, plan: _Plan) -> GenerationJob:
         num_samples=plan.num_samples,
         sides=plan.sides,
         generation_params=plan.params,
+        from_sample=plan.from_sample,
         created_at=work.clock(),
     )
     work.session.add(job)
