@@ -5,7 +5,6 @@ hang the storage's client, and a worker at work must not take the bells that ano
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Final
 
 from celery import Celery
@@ -39,11 +38,12 @@ class Listener:
             pool_cls="solo",
             concurrency=1,
             queues=[queue_name(kind) for kind in self._kinds],
-            consumer_cls=partial(_Ear, outage=self._outage),
+            consumer_cls=_Ear,
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=True,
         )
+        worker.consumer.outage = self._outage
         worker.start()
 
     def close(self) -> None:
@@ -54,25 +54,23 @@ class Listener:
 class _Ear(Consumer):  # type: ignore[misc]  # Celery has no types
     """Celery's consumer, but steadier: it tells of an outage once, and looks every second for its end."""
 
-    def __init__(self, *args: Any, outage: Outage, **options: Any) -> None:  # noqa: ANN401  # they are Celery's
-        self._outage = outage
-        super().__init__(*args, **options)
+    outage: Outage
 
-    def ensure_connected(self, conn: Any) -> Any:  # noqa: ANN401  # as above
+    def ensure_connected(self, conn: Any) -> Any:  # noqa: ANN401  # as the base class
         """Wait until the server can be reached, however long that takes."""
         connected = conn.ensure_connection(
-            lambda error, _: self._outage.begin(error),
+            lambda error, _: self.outage.begin(error),
             interval_start=RETRY_SECONDS,
             interval_step=0,
             interval_max=RETRY_SECONDS,
             callback=state.maybe_shutdown,
         )
-        self._outage.end()
+        self.outage.end()
         return connected
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """The server went away."""
-        self._outage.begin(exc)
+        self.outage.begin(exc)
         super().on_connection_error_after_connected(exc)
 
 
