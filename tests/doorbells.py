@@ -69,7 +69,7 @@ class Broker:
         """Commands of a test's own."""
         from redis import Redis
 
-        with Redis.from_url(self.url) as client:
+        with Redis.from_url(self.url, decode_responses=True) as client:
             yield client
 
     def bells(self, kind: str) -> int:

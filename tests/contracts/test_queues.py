@@ -5,13 +5,14 @@ all: a bell wakes, a doubled one is harmless, a lost one costs a sweep, and ring
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.jobs.workshop import PACE, Workshop, finish_all, statuses, submit, wait_until
+from tests.jobs.workshop import PACE, Workshop, finish_all, jobs_of, statuses, submit, wait_until
 from text2song.errors import DatabaseBusy
 from text2song.generation.tables import KIND
 from text2song.jobs.hosting import WorkerQueue
@@ -182,3 +183,39 @@ def test_stopping_hands_back_what_runs(house: House) -> None:
         house.submit(count=3)
         wait_until(lambda: bool(house.shop.batches))
     assert statuses(house.studio) == ["queued"] * 3
+
+
+def test_draining_lets_what_runs_end_and_claims_no_more(house: House) -> None:
+    may_end = threading.Event()
+
+    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+        assert may_end.wait(20)
+        time.sleep(0.2)
+        assert not is_stopping()
+        finish_all(shop, claims, leases, is_stopping)
+
+    house.shop.act, house.shop.capacity = act, 1
+    queue, runner = house.backend.queue, house.shop.runner(queue=house.backend.queue)
+    queue.start(runner, sweep_seconds=NEVER_SECONDS)
+    assert queue.is_alive
+    house.submit(count=2)
+    wait_until(lambda: bool(house.shop.batches))
+    may_end.set()
+    queue.stop(runner, drain_seconds=20)
+    assert statuses(house.studio) == ["succeeded", "queued"]
+    assert not queue.is_alive
+
+
+def test_what_a_drain_does_not_see_the_end_of_is_handed_back(house: House) -> None:
+    def act(_shop: object, _claims: object, _leases: object, is_stopping: Callable[[], bool]) -> None:
+        wait_until(is_stopping)
+
+    house.shop.act = act
+    queue, runner = house.backend.queue, house.shop.runner(queue=house.backend.queue)
+    queue.start(runner, sweep_seconds=NEVER_SECONDS)
+    house.submit(count=2)
+    wait_until(lambda: bool(house.shop.batches))
+    began = time.monotonic()
+    queue.stop(runner, drain_seconds=0.5)
+    assert 0.5 <= time.monotonic() - began < 10
+    assert [(job.status, job.attempts) for job in jobs_of(house.studio)] == [("queued", 0)] * 2

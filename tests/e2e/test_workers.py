@@ -152,5 +152,5 @@ def test_a_second_signal_ends_a_worker_at_once(site: Worksite) -> None:
 
 
 def _course_of(job: GenerationJob) -> tuple[str, int]:
-    """How it ended, and how many attempts were not lost: a lease of two seconds is short on a busy machine."""
+    """How it ended, and its attempts that were not lost: two seconds are a short lease on a busy machine."""
     return job.status, job.attempts - job.lost_leases
