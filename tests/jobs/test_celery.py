@@ -91,7 +91,7 @@ def test_bells_that_nobody_hears_do_not_pile_up(office: Office, broker: Broker) 
     assert 1 <= broker.bells(KIND) <= BELLS_AT_MOST
 
 
-def test_an_idle_worker_hears_at_once_and_nothing_is_kept_of_a_bell(office: Office, broker: Broker) -> None:
+def test_an_idle_worker_hears_at_once_and_no_bell_is_left(office: Office, broker: Broker) -> None:
     waited = []
     with working(office):
         for count in range(1, 6):
@@ -100,10 +100,7 @@ def test_an_idle_worker_hears_at_once_and_nothing_is_kept_of_a_bell(office: Offi
             office.wait_for(count)
             waited.append(time.monotonic() - began)
         wait_until(lambda: broker.bells(KIND) == 0)
-        with broker.client() as client:
-            kept = {str(key).partition(".")[0] for key in client.keys("*")}
     assert sorted(waited)[2] < 0.5
-    assert kept <= {"_kombu"}  # where its exchange leads; no message that waits for an acknowledgement
 
 
 def test_a_busy_worker_leaves_the_bells_to_others(office: Office, broker: Broker) -> None:
@@ -121,6 +118,8 @@ def test_a_busy_worker_leaves_the_bells_to_others(office: Office, broker: Broker
         wait_until(lambda: broker.bells(KIND) == 3)
         time.sleep(1.2)  # longer than one look at the server takes
         assert broker.bells(KIND) == 3
+        with broker.client() as client:  # nothing waits there for an acknowledgement
+            assert {str(key).partition(".")[0] for key in client.keys("*")} == {"_kombu", "text2song"}
         may_end.set()
         wait_until(lambda: broker.bells(KIND) == 0)
 
@@ -168,7 +167,7 @@ def test_a_message_can_ask_for_nothing_but_work(
         assert office.queue.is_alive
     app.close()
     refused = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-    assert any(task in message for message in refused)
+    assert any(f"unregistered task of type '{task}'" in message for message in refused)
     assert any("pickle" in message for message in refused)
 
 
@@ -189,7 +188,9 @@ def test_ringing_returns_at_once_and_tells_of_an_outage_once(
             time.sleep(0.05)
         wait_until(lambda: bool(lines))
         mortal_broker.start() if fault == "killed" else mortal_broker.wake()
+        time.sleep(0.3)
         before = mortal_broker.bells(KIND)
+        assert before <= 3  # what was rung meanwhile is not rung now
 
         def is_rung() -> bool:
             queue.ring(KIND)
