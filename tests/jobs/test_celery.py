@@ -280,3 +280,14 @@ def test_over_tls_only_a_server_that_is_trusted_is_told_anything(
         with opened_office(trusted, settings) as office, working(office):
             office.submit()
             office.wait_for(1)
+
+
+def test_another_program_s_celery_is_not_meant(
+    broker: Broker, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
+    with opened_office(broker.url, settings) as office, working(office):
+        office.submit()
+        office.wait_for(1)
+        assert not office.queue._ringing.is_on
+        assert not office.queue._hearing.is_on

@@ -89,7 +89,9 @@ class CeleryQueue:
 
 def build_app(url: str, *, patience_seconds: float) -> Celery:
     """Celery over this server; nothing is connected yet."""
-    app = Celery("text2song", broker=url, set_as_current=False, fixups=[])
+    app = Celery("text2song", set_as_current=False, fixups=[])
+    # Both by name: CELERY_BROKER_URL, perhaps another program's, would come before the one URL of Celery's.
+    app.conf.update(broker_read_url=url, broker_write_url=url)
     app.conf.update(_configuration(patience_seconds=patience_seconds))
     if url.startswith("rediss:"):  # kombu alone would trust any certificate
         app.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
