@@ -1,3 +1,10 @@
 """What every test may ask for. Imports nothing of the server: the model layer's tests run without it."""
 
-pytest_plugins = ("tests.figures", "tests.servers", "tests.studios", "tests.benches", "tests.object_store")
+pytest_plugins = (
+    "tests.figures",
+    "tests.servers",
+    "tests.studios",
+    "tests.benches",
+    "tests.doorbells",
+    "tests.object_store",
+)

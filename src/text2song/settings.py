@@ -48,10 +48,24 @@ class Settings(BaseSettings):
     blobs_encryption: Literal["none", "AES256", "aws:kms"] = Field(
         default="none", description="What a bucket does to bytes at rest: `none`, `AES256` or `aws:kms`."
     )
-    queue_url: str = Field(default="thread://", description="What wakes the workers: `thread://`.")
+    queue_url: str = Field(
+        default="thread://",
+        repr=False,
+        description="What wakes the workers: `thread://` for one process that does everything, or "
+        "`redis://:password@host:port/0` (`rediss://` over TLS) for an API and workers apart.",
+    )
+    queues: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Kinds of work that a worker does, separated by commas: `generation`. Empty: all.",
+    )
     model: str = Field(
         default=NOISE_MODEL,
         description="The model to serve: an id that `text2song model add` fetched, or a folder.",
+    )
+    device: str = Field(
+        default="cpu",
+        pattern=r"^(cpu|cuda(:[0-9]+)?)$",
+        description="Where a worker computes: `cpu` or `cuda:0`. This version knows `cpu` alone.",
     )
     capacity: int = Field(default=8, ge=1, le=64, description="Takes that are made at the same time.")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -74,6 +88,17 @@ class Settings(BaseSettings):
     )
     slice_seconds: float = Field(
         default=60.0, ge=1.0, description="How long one bell keeps a worker claiming before it is rung anew."
+    )
+    drain_seconds: float = Field(
+        default=30.0,
+        ge=0.0,
+        le=3600.0,
+        description="How long `text2song worker` may take to end what it is at, once it is asked to stop; "
+        "the rest goes back to the queue.",
+    )
+    health_file: Path | None = Field(
+        default=None,
+        description="File that `text2song worker` touches while it lives and the database can be reached.",
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool | None = Field(
@@ -101,10 +126,10 @@ class Settings(BaseSettings):
         except RuntimeError as error:
             raise ValueError("there is no such user's home folder; write the whole path") from error
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "queues", mode="before")
     @classmethod
-    def _split(cls, hosts: object) -> object:
-        return tuple(h.strip() for h in hosts.split(",") if h.strip()) if isinstance(hosts, str) else hosts
+    def _split(cls, names: object) -> object:
+        return tuple(n.strip() for n in names.split(",") if n.strip()) if isinstance(names, str) else names
 
     @field_validator("blobs_public_url", mode="after")
     @classmethod

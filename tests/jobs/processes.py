@@ -5,6 +5,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
@@ -18,6 +20,7 @@ from text2song.generation.tables import KIND, GenerationJob
 from text2song.jobs import lifecycle
 from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim
+from text2song.jobs.open import open_queue
 from text2song.jobs.queue import SilentQueue
 from text2song.jobs.runner import Pace, Runner
 from text2song.settings import load_settings
@@ -81,6 +84,28 @@ class Freezing(Counting):
             self._woken.put(error.code)
             raise
         self._woken.put("wrote")
+
+
+class Choosy(Counting):
+    """A handler for the jobs of one model."""
+
+    def __init__(self, studio: Studio, model: str) -> None:
+        super().__init__(studio)
+        self._model = model
+
+    def accepts(self) -> ColumnElement[bool]:
+        return GenerationJob.model == self._model
+
+
+def listen_for(home: Path, url: str, model: str, everybody_is_here: Barrier, may_end: Event) -> None:
+    """A worker of one model, which only bells wake."""
+    with closing(open_queue(url)) as queue:
+        studio = replace(studio_in(home), queue=queue)
+        runner = Runner(studio.work, queue, {KIND: Choosy(studio, model)}, worker=model, pace=Pace())
+        queue.start(runner, sweep_seconds=3600)
+        everybody_is_here.wait(60)
+        may_end.wait(60)
+        queue.stop(runner)
 
 
 def freeze_at_work(home: Path, pace: Pace, woken: "Queue[str]", may_end: Event) -> None:

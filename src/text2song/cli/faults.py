@@ -9,7 +9,14 @@ from text2song.disks import is_disk_full
 from text2song.errors import MissingPart, StorageFailed, StorageFull, StudioError
 
 _PARTS: Final[Mapping[str, str]] = MappingProxyType(
-    {"huggingface_hub": "model", "tokenizers": "model", "torch": "model"}
+    {
+        "celery": "celery",
+        "huggingface_hub": "model",
+        "kombu": "celery",
+        "redis": "celery",
+        "tokenizers": "model",
+        "torch": "model",
+    }
 )
 """Which extra brings a package; all others come with `server`."""
 
@@ -36,7 +43,8 @@ def _missing_part(error: ModuleNotFoundError) -> MissingPart | None:
     if not name or name == "text2song":
         return None
     extra = _PARTS.get(name, "server")
+    everything = ', or `pip install "text2song[studio]"` for everything' if extra != "celery" else ""
     return MissingPart(
         f"this command needs the package {name}, which is not installed: "
-        f'run `pip install "text2song[{extra}]"`, or `pip install "text2song[studio]"` for everything.'
+        f'run `pip install "text2song[{extra}]"`{everything}.'
     )

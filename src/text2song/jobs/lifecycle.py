@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from text2song.errors import ClaimLost, StudioError, WorkerLost
 from text2song.jobs.columns import JobColumns, JobStatus
-from text2song.jobs.order import is_ready, next_job
+from text2song.jobs.order import is_any_ready, next_job
 
 MAX_FAILURES: Final = 3
 """Attempts that may end in an error before the job does."""
@@ -222,8 +222,7 @@ def sweep(session: Session, table: JobTable, *, now: dt.datetime) -> Swept:
     again = {**_waiting(table), "lost_leases": table.lost_leases + 1}
     requeued = _count(session, table, is_abandoned, again)
     _shorten_waits(session, table, longest=now + dt.timedelta(seconds=max(BACKOFF_SECONDS)))
-    waiting = select(table.id).where(table.status == JobStatus.QUEUED, is_ready(table, now=now)).limit(1)
-    return Swept(requeued, given_up, is_work_waiting=session.scalar(waiting) is not None)
+    return Swept(requeued, given_up, is_work_waiting=is_any_ready(session, table, now=now))
 
 
 def _shorten_waits(session: Session, table: JobTable, *, longest: dt.datetime) -> None:

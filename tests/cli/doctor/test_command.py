@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.console import Console, Said
+from tests.doorbells import opened_broker
 from tests.object_store import ObjectStore
 from tests.studios import furnish
 from text2song.blobs.open import open_store
@@ -102,13 +103,44 @@ def test_a_setting_that_cannot_be_is_a_problem(console: Console) -> None:
 
 
 def test_a_queue_that_this_version_does_not_know_is_a_problem(console: Console) -> None:
-    said = examined(console, QUEUE_URL="redis://127.0.0.1")
+    said = examined(console, QUEUE_URL="amqp://127.0.0.1")
     assert said.code == 1
     state, advice = found(said, "queue")
     assert state == "problem"
-    assert "TEXT2SONG_QUEUE_URL is 'redis://127.0.0.1'" in advice
+    assert "TEXT2SONG_QUEUE_URL is of no known kind" in advice
     assert "set it to thread://" in advice
-    assert found(examined(console), "queue") == ("ok", "thread://")
+    assert found(examined(console), "queue") == ("ok", "thread://, `text2song serve` makes takes itself")
+
+
+def test_a_server_of_bells_is_asked_and_its_password_told_to_nobody(console: Console) -> None:
+    with opened_broker(password="sesame") as broker:
+        healthy = examined(console, QUEUE_URL=broker.url)
+        assert healthy.code == 0, healthy.out
+        state, words = found(healthy, "queue")
+        assert (state, words.startswith(f"redis://:***@127.0.0.1:{broker.port}/0 answers")) == ("ok", True)
+        refused = examined(console, QUEUE_URL=broker.url.replace("sesame", "open-sesame"))
+        assert found(refused, "queue")[0] == "problem"
+        broker.freeze()
+        silent = examined(console, QUEUE_URL=broker.url)
+        assert found(silent, "queue")[0] == "problem"
+        broker.wake()
+    gone = examined(console, QUEUE_URL=broker.url)
+    state, words = found(gone, "queue")
+    assert (gone.code, state) == (1, "problem")
+    assert "see whether the server runs" in words.lower()
+    assert "sesame" not in healthy.out + refused.out + silent.out + gone.out
+
+
+def test_what_workers_need_is_no_problem_where_the_api_may_be_alone(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    with opened_broker() as broker:
+        said = examined(console, QUEUE_URL=broker.url, MODEL="somebody/something")
+    assert said.code == 0, said.out
+    for name in ("torch", "model"):
+        state, words = found(said, name)
+        assert (state, "The API works without it" in words) == ("note", True)
 
 
 def test_a_home_that_is_no_folder_is_a_problem(console: Console) -> None:

@@ -1,4 +1,4 @@
-"""Checks of what is kept: home folder, database, bytes, queue, model, and of the port to serve on."""
+"""Checks of what is kept: home folder, database, bytes, model, and of the port to serve on."""
 
 import os
 import shutil
@@ -18,7 +18,6 @@ from text2song.cli.serve.listener import open_listener
 from text2song.db import schema
 from text2song.db.engine import WRITES_OPTION, open_engine
 from text2song.errors import PortInUse, SchemaTooOld
-from text2song.jobs.open import open_queue
 from text2song.model.configuration import read_configuration
 from text2song.model.library import resolve
 from text2song.model.manifest import Manifest
@@ -99,12 +98,6 @@ def _check_bucket(settings: Settings) -> Finding:
         return Finding("blobs", State.PROBLEM, advice)
     ways = "players are sent there" if store.link_origin else "players get them from the API"
     return Finding("blobs", State.OK, f"{settings.blobs}, {ways}")
-
-
-def check_queue(settings: Settings) -> Finding:
-    """Whether this version knows what is to wake the workers."""
-    open_queue(settings.queue_url)
-    return Finding("queue", State.OK, settings.queue_url)
 
 
 def check_model(settings: Settings) -> Finding:
