@@ -4,6 +4,7 @@ A driver's words may name hosts, ports and users, and these messages reach clien
 words go to the log alone.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -54,23 +55,48 @@ _REFUSED: Final = (
     "the database refuses the studio: check user and password in TEXT2SONG_DATABASE_URL, and what that "
     "user may do."
 )
+_NO_SUCH: Final = (
+    "the server has no database of that name: create it, or see to its name in TEXT2SONG_DATABASE_URL."
+)
+_SLOW: Final = "the database took too long to answer: try again in a few seconds."
 _ABSENT: Final = (
     "the database cannot be reached, or did not answer as it should. Try again in a few seconds; if this "
-    "stays, check that its server runs. The studio's log says more."
+    "stays, check that its server runs and that TEXT2SONG_DATABASE_URL is right. The studio's log says more."
+)
+_SERVERS_DISK: Final = "the disk of the database's server did not answer as it should: check it."
+_SERVERS_DAMAGE: Final = (
+    "the database is damaged: its server's log says where. Restore it from a backup, after checking the disk."
 )
 _POSTGRESQL: Final[Mapping[str, tuple[type[StudioError], str]]] = MappingProxyType(
     {
         "40001": (DatabaseBusy, _CROSSED),
         "40P01": (DatabaseBusy, _CROSSED),
         "55P03": (DatabaseBusy, _CROSSED),
+        "57014": (DatabaseBusy, _SLOW),
+        "25P03": (DatabaseBusy, _SLOW),
         "53300": (DatabaseBusy, _CROWDED),
         "53100": (StorageFull, _FULL),
         "28000": (StorageFailed, _REFUSED),
         "28P01": (StorageFailed, _REFUSED),
         "42501": (StorageFailed, _REFUSED),
+        "3D000": (StorageFailed, _NO_SUCH),
+        "58030": (StorageFailed, _SERVERS_DISK),
+        "XX001": (DatabaseDamaged, _SERVERS_DAMAGE),
+        "XX002": (DatabaseDamaged, _SERVERS_DAMAGE),
     }
 )
 """By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
+_WHILE_CONNECTING: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        r"password authentication failed|no password supplied": "28P01",
+        r"no pg_hba\.conf entry|role .* (does not exist|is not permitted to log in)": "28000",
+        r"permission denied for database": "42501",
+        r"database .* does not exist": "3D000",
+        r"too many (clients|connections)|remaining connection slots": "53300",
+    }
+)
+"""The driver gives no SQLSTATE for a connection that was refused; a server of another language than
+English is told as out of reach."""
 
 
 @contextmanager
@@ -106,9 +132,17 @@ def _explain_sqlite(error: sqlite3.Error) -> StudioError | None:
 
 
 def _explain_postgresql(error: DBAPIError) -> StudioError | None:
-    state = getattr(error.orig, "sqlstate", None)
+    state = getattr(error.orig, "sqlstate", None) or _refusal(error)
     if state not in _POSTGRESQL and not isinstance(error, OperationalError):
         return None
     log.warning("the database failed", sqlstate=state, error=str(error.orig))
     meaning, message = _POSTGRESQL.get(state or "", (StorageFailed, _ABSENT))
     return meaning(message)
+
+
+def _refusal(error: DBAPIError) -> str | None:
+    """The SQLSTATE that a server meant which refused a connection."""
+    if not isinstance(error, OperationalError):
+        return None
+    words = str(error.orig)
+    return next((state for said, state in _WHILE_CONNECTING.items() if re.search(said, words)), None)
