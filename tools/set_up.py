@@ -45,8 +45,12 @@ class Environment:
 ENVIRONMENTS: Final = {
     "studio": Environment(".venv", "studio"),
     "dev": Environment(".venv", "dev"),
-    # Proves that the model layer works where nothing of the server is installed.
-    "model": Environment(".venv-model", "model", ("hypothesis", "pytest", "pytest-timeout", "pytest-xdist")),
+    # Proves that the model layer works without the server's packages. transformers is its tests' oracle.
+    "model": Environment(
+        ".venv-model",
+        "model",
+        ("hypothesis", "pytest", "pytest-timeout", "pytest-xdist", "transformers>=5.23,<6"),
+    ),
 }
 HOLDS: Final = {"studio": ("studio", "dev"), "dev": ("dev",), "model": ("model",)}
 """Which environments satisfy a wish for one."""
@@ -157,11 +161,11 @@ def advice(command: Sequence[str]) -> str:
     ways = {
         "UV_DEFAULT_INDEX=URL": "packages from a mirror of PyPI",
         "UV_OFFLINE=1 PIP_FIND_LINKS=FOLDER": "no network: every package from a folder of wheels,"
-        " those of uv, hatchling and torch included",
+        " those of uv, torch, hatchling and editables included",
     }
     if "--torch-backend=auto" in command:
         ways[f"{TORCH_FROM_INDEX}=1"] = (
-            "where only download.pytorch.org is out of reach: torch from the index of all other packages"
+            "where only torch's own index is out of reach: torch from the index of all other packages"
             " (on Linux that is the build with CUDA: gigabytes)"
         )
     told = "\n".join(f"  {way}\n      {meaning}" for way, meaning in ways.items())

@@ -23,8 +23,10 @@ _LOCKED: Final = (
     "another program keeps the database locked. Try again in a few seconds; if this stays, close the "
     "program that has studio.db open."
 )
-_FULL: Final = "the disk that holds the database is full. Nothing was lost: free some space and try again."
-_NOT_WRITABLE: Final = (
+DISK_FULL: Final = (
+    "the disk that holds the database is full. Nothing was lost: free some space and try again."
+)
+NOT_WRITABLE: Final = (
     "the database cannot be written: check the owner and the permissions of its file and folder."
 )
 _NOT_OPENED: Final = (
@@ -39,9 +41,9 @@ _SQLITE: Final[Mapping[str, tuple[type[StudioError], str]]] = MappingProxyType(
     {
         "BUSY": (DatabaseBusy, _LOCKED),
         "LOCKED": (DatabaseBusy, _LOCKED),
-        "FULL": (StorageFull, _FULL),
-        "READONLY": (StorageFailed, _NOT_WRITABLE),
-        "PERM": (StorageFailed, _NOT_WRITABLE),
+        "FULL": (StorageFull, DISK_FULL),
+        "READONLY": (StorageFailed, NOT_WRITABLE),
+        "PERM": (StorageFailed, NOT_WRITABLE),
         "CANTOPEN": (StorageFailed, _NOT_OPENED),
         "NOTADB": (DatabaseDamaged, _DAMAGED),
         "CORRUPT": (DatabaseDamaged, _DAMAGED),
@@ -54,6 +56,10 @@ _CROWDED: Final = "the database serves as many as it can: try again in a few sec
 _REFUSED: Final = (
     "the database refuses the studio: check user and password in TEXT2SONG_DATABASE_URL, and what that "
     "user may do."
+)
+_READ_ONLY: Final = (
+    "the database's server takes no writes now, as a standby does: check which server "
+    "TEXT2SONG_DATABASE_URL names."
 )
 _NO_SUCH: Final = (
     "the server has no database of that name: create it, or see to its name in TEXT2SONG_DATABASE_URL."
@@ -69,13 +75,14 @@ _SERVERS_DAMAGE: Final = (
 )
 _POSTGRESQL: Final[Mapping[str, tuple[type[StudioError], str]]] = MappingProxyType(
     {
+        "25006": (StorageFailed, _READ_ONLY),
         "40001": (DatabaseBusy, _CROSSED),
         "40P01": (DatabaseBusy, _CROSSED),
         "55P03": (DatabaseBusy, _CROSSED),
         "57014": (DatabaseBusy, _SLOW),
         "25P03": (DatabaseBusy, _SLOW),
         "53300": (DatabaseBusy, _CROWDED),
-        "53100": (StorageFull, _FULL),
+        "53100": (StorageFull, DISK_FULL),
         "28000": (StorageFailed, _REFUSED),
         "28P01": (StorageFailed, _REFUSED),
         "42501": (StorageFailed, _REFUSED),
@@ -92,6 +99,7 @@ _WHILE_CONNECTING: Final[Mapping[str, str]] = MappingProxyType(
         r"no pg_hba\.conf entry|role .* (does not exist|is not permitted to log in)": "28000",
         r"permission denied for database": "42501",
         r"database .* does not exist": "3D000",
+        r"session is read-only|server is in hot standby": "25006",
         r"too many (clients|connections)|remaining connection slots": "53300",
     }
 )

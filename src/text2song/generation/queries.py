@@ -4,12 +4,14 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import func, select
 
+from text2song.audio.schemas import ResolvedParams
 from text2song.audio.tables import AudioSample
+from text2song.db import rows
 from text2song.db.pages import RowPage, newest_first
-from text2song.errors import NotFound
 from text2song.generation.schemas import AdapterChoice, JobError, JobOut, JobSampleOut, Status, TakeOut
 from text2song.generation.tables import GenerationJob, GenerationTake
 from text2song.jobs.columns import FINAL, JobStatus
@@ -18,6 +20,9 @@ from text2song.models import queries as models
 from text2song.models.tables import Model
 from text2song.studio import Reader
 
+_NOUN: Final = "generation job"
+_PATH: Final = "/generate"
+
 
 def get(reader: Reader, job_id: uuid.UUID) -> GenerationJob:
     """The job with that id.
@@ -25,10 +30,7 @@ def get(reader: Reader, job_id: uuid.UUID) -> GenerationJob:
     Raises:
         NotFound: when there is none.
     """
-    job = reader.session.get(GenerationJob, job_id)
-    if job is None:
-        raise NotFound(f"there is no generation job {job_id}. GET /generate lists those there are.")
-    return job
+    return rows.get(reader.session, GenerationJob, job_id, noun=_NOUN, path=_PATH)
 
 
 def get_all(reader: Reader, job_ids: Sequence[uuid.UUID]) -> list[GenerationJob]:
@@ -37,31 +39,23 @@ def get_all(reader: Reader, job_ids: Sequence[uuid.UUID]) -> list[GenerationJob]
     Raises:
         NotFound: when one of them does not exist.
     """
-    query = select(GenerationJob).where(GenerationJob.id.in_(job_ids))
-    found = {job.id: job for job in reader.session.scalars(query)}
-    for job_id in job_ids:
-        if job_id not in found:
-            raise NotFound(f"there is no generation job {job_id}. GET /generate lists those there are.")
-    return [found[job_id] for job_id in job_ids]
+    return rows.get_all(reader.session, GenerationJob, job_ids, noun=_NOUN, path=_PATH)
 
 
 def find(
     reader: Reader, *, status: Status | None, prompt_id: uuid.UUID | None, cursor: str | None, limit: int
 ) -> RowPage[GenerationJob]:
     """A page of jobs, newest first."""
-    query = select(GenerationJob)
-    if status is not None:
-        query = query.where(GenerationJob.status == status)
-    if prompt_id is not None:
-        query = query.where(GenerationJob.prompt_id == prompt_id)
+    wanted = {GenerationJob.status: status, GenerationJob.prompt_id: prompt_id}
+    query = rows.matching(select(GenerationJob), wanted)
     return newest_first(reader.session, query, by=GenerationJob.id, cursor=cursor, limit=limit)
 
 
 def sequences(reader: Reader, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, tuple[int, bool]]:
     """For each of these jobs that exists: its sequence, and whether it is final."""
     query = select(GenerationJob.id, GenerationJob.sequence, GenerationJob.status)
-    rows = reader.session.execute(query.where(GenerationJob.id.in_(job_ids)))
-    return {row.id: (row.sequence, row.status in FINAL) for row in rows}
+    found = reader.session.execute(query.where(GenerationJob.id.in_(job_ids)))
+    return {row.id: (row.sequence, row.status in FINAL) for row in found}
 
 
 def describe(reader: Reader, jobs: Sequence[GenerationJob]) -> list[JobOut]:
@@ -177,7 +171,8 @@ def _described(
         sides=[
             [AdapterChoice(adapter=a["adapter_id"], weight=a["weight"]) for a in side] for side in job.sides
         ],
-        generation_params=job.generation_params,
+        generation_params=ResolvedParams.model_validate(job.generation_params),
+        from_sample=job.from_sample,
         takes=[_take(job, take) for take in takes],
         samples=[
             JobSampleOut(

@@ -5,8 +5,8 @@ import uuid
 
 from sqlalchemy import select
 
+from text2song.db import rows
 from text2song.db.pages import RowPage, newest_first
-from text2song.errors import NotFound
 from text2song.music.attributes import INVISIBLE, MusicAttributes
 from text2song.music.sentence import render
 from text2song.prompts.schemas import Attributes, PromptOut
@@ -20,10 +20,7 @@ def get(reader: Reader, prompt_id: uuid.UUID) -> Prompt:
     Raises:
         NotFound: when there is none.
     """
-    prompt = reader.session.get(Prompt, prompt_id)
-    if prompt is None:
-        raise NotFound(f"there is no prompt {prompt_id}. GET /prompts lists those there are.")
-    return prompt
+    return rows.get(reader.session, Prompt, prompt_id, noun="prompt", path="/prompts")
 
 
 def find(reader: Reader, *, search: str | None, cursor: str | None, limit: int) -> RowPage[Prompt]:
