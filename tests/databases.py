@@ -18,9 +18,10 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import pytest
 
@@ -28,6 +29,10 @@ from tests.postgres import INSTALL, USER, PostgreSQL, programs
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+    from text2song.studio import Studio, Work
+
+Outcome = TypeVar("Outcome")
 
 ROOT: Final = Path(__file__).parents[1]
 MARKER: Final = "databases"
@@ -193,3 +198,20 @@ def wait_for_a_lock(engine: Engine, *, waiting: int = 1, limit_seconds: float = 
                 return
         time.sleep(0.01)
     raise AssertionError("nobody waits")
+
+
+def outcome_of_second(
+    studio: Studio, first: Callable[[Work], object], second: Callable[[Work], Outcome]
+) -> Outcome:
+    """What a unit comes to that must wait for another on PostgreSQL, which commits once it does."""
+
+    def run() -> Outcome:
+        with studio.work() as work:
+            return second(work)
+
+    with ThreadPoolExecutor(1) as pool:
+        with studio.work() as work:
+            first(work)
+            later = pool.submit(run)
+            wait_for_a_lock(studio.engine)
+        return later.result(30)

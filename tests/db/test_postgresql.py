@@ -14,14 +14,19 @@ from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.databases import lent_database, wait_for_a_lock
+from tests.jobs.workshop import submit
 from tests.postgres import PASSWORD, USER, PostgreSQL
 from tests.studios import START, Clock, noise_info
+from text2song.artifacts.digest import canonical_json
 from text2song.db import postgresql as limits
 from text2song.db import schema
 from text2song.db.engine import open_engine, read_session, write_session
 from text2song.db.registry import metadata
-from text2song.errors import DatabaseBusy, InvalidSetting
+from text2song.errors import DatabaseBusy, InvalidInput, InvalidSetting, ModelOutputRejected
+from text2song.generation.tables import GenerationJob
+from text2song.jobs import lifecycle
 from text2song.models import service as models
+from text2song.prompts.tables import Prompt
 from text2song.studio import Studio
 from text2song.users.tables import User
 
@@ -190,3 +195,45 @@ def test_a_clock_of_another_zone_on_the_server_changes_no_moment(studio: Studio,
     with studio.read() as reader:
         moment = reader.session.scalars(select(User.created_at)).one()
         assert (moment, moment.tzinfo) == (clock.now, START.tzinfo)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"text": "a\0b"}, {"attributes": {"mood": "a\0b"}}, {"words": "a\0b"}],
+    ids=["text", "JSON", "words"],
+)
+def test_what_only_this_database_cannot_keep_is_a_fault_of_what_was_asked_for(
+    studio: Studio, values: dict[str, object]
+) -> None:
+    given: dict[str, object] = {"text": "a", "attributes": {}, "words": "a", "created_at": START}
+    with pytest.raises(InvalidInput, match=r"U\+0000.*change that"), studio.work() as work:
+        work.session.add(Prompt(**given | values))
+
+
+def test_what_is_too_long_for_its_column_is_too(studio: Studio) -> None:
+    with pytest.raises(InvalidInput, match="too long"), studio.work() as work:
+        work.session.add(User(name="A" * 101, created_at=START))
+    with pytest.raises(InvalidInput, match="too large"), studio.work() as work:
+        work.session.execute(text("INSERT INTO users SELECT 'A', now(), NULL LIMIT 99999999999999999999"))
+
+
+def test_an_error_of_another_programs_words_is_kept_with_its_job(studio: Studio) -> None:
+    (job,) = submit(studio, {})
+    with studio.work() as work:
+        claimed = lifecycle.claim(work.session, GenerationJob, worker="w", now=work.clock(), lease_seconds=15)
+        assert claimed is not None
+        error = ModelOutputRejected("the codec said \0 of \udcff.flac")
+        lifecycle.fail(work.session, GenerationJob, claimed, error=error, now=work.clock())
+    with studio.read() as reader:
+        kept = reader.session.get_one(GenerationJob, job)
+        assert kept.error_message == "the codec said \N{REPLACEMENT CHARACTER} of ?.flac"
+
+
+def test_json_comes_back_as_it_was_but_for_the_order_of_its_names(studio: Studio) -> None:
+    given = {"z": 1, "aa": 1.0, "b": [0.1, 1e-7, 2**53], "ä": None, "": {"nested": True}}
+    with studio.work() as work:
+        work.session.add(Prompt(text="a", attributes=given, words="a", created_at=START))
+    with studio.read() as reader:
+        kept = reader.session.scalars(select(Prompt.attributes)).one()
+    assert canonical_json(kept) == canonical_json(given)
+    assert list(kept) != list(given)

@@ -15,7 +15,14 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from text2song.errors import DatabaseBusy, DatabaseDamaged, StorageFailed, StorageFull, StudioError
+from text2song.errors import (
+    DatabaseBusy,
+    DatabaseDamaged,
+    InvalidInput,
+    StorageFailed,
+    StorageFull,
+    StudioError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -73,8 +80,16 @@ _SERVERS_DISK: Final = "the disk of the database's server did not answer as it s
 _SERVERS_DAMAGE: Final = (
     "the database is damaged: its server's log says where. Restore it from a backup, after checking the disk."
 )
+_NOT_KEPT: Final = (
+    "it holds a letter that the database cannot keep (U+0000), or something too long or too large for it: "
+    "change that."
+)
 _POSTGRESQL: Final[Mapping[str, tuple[type[StudioError], str]]] = MappingProxyType(
     {
+        "22001": (InvalidInput, _NOT_KEPT),
+        "22003": (InvalidInput, _NOT_KEPT),
+        "22021": (InvalidInput, _NOT_KEPT),
+        "22P05": (InvalidInput, _NOT_KEPT),
         "25006": (StorageFailed, _READ_ONLY),
         "40001": (DatabaseBusy, _CROSSED),
         "40P01": (DatabaseBusy, _CROSSED),
@@ -93,7 +108,7 @@ _POSTGRESQL: Final[Mapping[str, tuple[type[StudioError], str]]] = MappingProxyTy
     }
 )
 """By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
-_WHILE_CONNECTING: Final[Mapping[str, str]] = MappingProxyType(
+_WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         r"password authentication failed|no password supplied": "28P01",
         r"no pg_hba\.conf entry|role .* (does not exist|is not permitted to log in)": "28000",
@@ -101,10 +116,11 @@ _WHILE_CONNECTING: Final[Mapping[str, str]] = MappingProxyType(
         r"database .* does not exist": "3D000",
         r"session is read-only|server is in hot standby": "25006",
         r"too many (clients|connections)|remaining connection slots": "53300",
+        r"cannot contain NUL": "22021",
     }
 )
-"""The driver gives no SQLSTATE for a connection that was refused; a server of another language than
-English is told as out of reach."""
+"""The driver gives no SQLSTATE for a connection that was refused, nor for text that it refuses itself. A
+server that refuses in another language than English is told as out of reach."""
 
 
 @contextmanager
@@ -140,7 +156,7 @@ def _explain_sqlite(error: sqlite3.Error) -> StudioError | None:
 
 
 def _explain_postgresql(error: DBAPIError) -> StudioError | None:
-    state = getattr(error.orig, "sqlstate", None) or _refusal(error)
+    state = getattr(error.orig, "sqlstate", None) or _state_of_words(str(error.orig))
     if state not in _POSTGRESQL and not isinstance(error, OperationalError):
         return None
     log.warning("the database failed", sqlstate=state, error=str(error.orig))
@@ -148,9 +164,5 @@ def _explain_postgresql(error: DBAPIError) -> StudioError | None:
     return meaning(message)
 
 
-def _refusal(error: DBAPIError) -> str | None:
-    """The SQLSTATE that a server meant which refused a connection."""
-    if not isinstance(error, OperationalError):
-        return None
-    words = str(error.orig)
-    return next((state for said, state in _WHILE_CONNECTING.items() if re.search(said, words)), None)
+def _state_of_words(words: str) -> str | None:
+    return next((state for said, state in _WORDS.items() if re.search(said, words)), None)
