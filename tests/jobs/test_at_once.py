@@ -201,7 +201,7 @@ def test_eight_who_claim_at_the_same_time_do_each_job_once(
     ids = submit(studio, *({"turn_key": f"user {n % 5}", "priority": n % 3} for n in range(120)))
 
     def work_on(worker: int) -> list[uuid.UUID]:
-        done = []
+        done: list[uuid.UUID] = []
         while True:
             with studio.work() as work:
                 claimed = claim(work, worker=str(worker))
