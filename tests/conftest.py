@@ -4,6 +4,7 @@ pytest_plugins = (
     "tests.figures",
     "tests.servers",
     "tests.studios",
+    "tests.databases",
     "tests.benches",
     "tests.doorbells",
     "tests.object_store",

@@ -21,6 +21,7 @@ def test_an_id_has_one_form(studio: Studio, form: str) -> None:
         queries.resolve(reader, form.format(warm.id), field="adapter_id")
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize(
     "reference",
     [
@@ -30,6 +31,7 @@ def test_an_id_has_one_form(studio: Studio, form: str) -> None:
         "warm@1.2.0 ",
         "WARM@1.2.0",
         "warm@1.2",
+        "warm\0",
         "0198c0de-0000-7000-8000-000000000000",
     ],
 )

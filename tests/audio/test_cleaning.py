@@ -267,6 +267,7 @@ def write_units_timed(engine: Engine) -> Iterator[list[float]]:
     event.remove(engine, "commit", end)
 
 
+@pytest.mark.databases("sqlite")
 def test_a_reap_beside_fifty_thousand_samples_lets_others_write(
     studio: Studio, clock: Clock, record_figure: RecordFigure
 ) -> None:
@@ -302,6 +303,7 @@ def multiply_rows(studio: Studio, *, times: int) -> None:
         )
 
 
+@pytest.mark.databases("sqlite")
 def test_the_questions_of_the_reaper_are_answered_by_indexes(studio: Studio) -> None:
     with studio.read() as reader:
         plans: list[str] = []

@@ -47,7 +47,7 @@ def test_eight_workers_that_hear_every_bell_do_each_job_once(
     spawn = multiprocessing.get_context("spawn")
     everybody_is_here, done = spawn.Barrier(WORKERS + 1), spawn.Queue()
     processes = [
-        spawn.Process(target=work_at_every_bell, args=(settings.home, count, everybody_is_here, done))
+        spawn.Process(target=work_at_every_bell, args=(settings.database, count, everybody_is_here, done))
         for _ in range(WORKERS)
     ]
     for process in processes:
@@ -81,7 +81,7 @@ def test_a_worker_frozen_past_its_lease_writes_nothing_when_it_wakes(
     pace = Pace(lease_seconds=1.0, beat_seconds=0.1)
     spawn = multiprocessing.get_context("spawn")
     woken, may_end = spawn.Queue(), spawn.Event()
-    frozen = spawn.Process(target=freeze_at_work, args=(settings.home, pace, woken, may_end))
+    frozen = spawn.Process(target=freeze_at_work, args=(settings.database, pace, woken, may_end))
     frozen.start()
     try:
         assert woken.get(timeout=60) == "working"
@@ -119,7 +119,9 @@ def test_a_bell_reaches_the_worker_of_the_right_model_though_another_hears_it_fi
     everybody_is_here, may_end = spawn.Barrier(4), spawn.Event()
     models = ["model/a", "model/b", "model/c"]
     workers = [
-        spawn.Process(target=listen_for, args=(settings.home, broker.url, model, everybody_is_here, may_end))
+        spawn.Process(
+            target=listen_for, args=(settings.database, broker.url, model, everybody_is_here, may_end)
+        )
         for model in models
     ]
     for worker in workers:

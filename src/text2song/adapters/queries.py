@@ -23,7 +23,8 @@ def resolve(reader: Reader, reference: str, *, field: str) -> Adapter:
         name, _, version = reference.partition("@")
         is_named = (Adapter.name == name) & (Adapter.version == version)
         query = query.where(is_named | (Adapter.digest == reference))
-    adapter = reader.session.scalar(query)
+    # PostgreSQL keeps no NUL in its text, and so refuses to compare with one
+    adapter = None if "\0" in reference else reader.session.scalar(query)
     if adapter is None:
         raise InvalidInput(
             f"there is no adapter {reference!r}. Name one by its id or as name@version, "

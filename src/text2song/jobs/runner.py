@@ -189,7 +189,8 @@ class Runner:
         with self._work() as work:
             return {
                 claim
-                for claim, report in reports.items()
+                # by id, as whoever has several jobs in hand takes them: no two units wait for each other
+                for claim, report in sorted(reports.items(), key=lambda item: item[0].job_id)
                 if not lifecycle.beat(
                     work.session,
                     handler.table,
