@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -160,12 +161,16 @@ class TestWaiting:
         assert [job["sequence"] for job in listed(desk, jobs, wait=60, since="1,1")] == [2, 1]
         assert [job["sequence"] for job in listed(desk, jobs, wait=60, since="1")] == [2, 1]
 
-    def test_what_is_over_can_change_no_more(self, desk: Desk) -> None:
+    def test_a_job_that_is_over_is_news_once(self, desk: Desk) -> None:
         jobs = [desk.submit(), desk.submit()]
         desk.client.delete(f"/generate/{jobs[0]['id']}")
-        path = f"/generate/{jobs[0]['id']}?wait=60&since=1000"
-        assert desk.client.get(path).json()["status"] == "cancelled"
-        assert listed(desk, jobs, wait=60, since="1000")[0]["status"] == "cancelled"
+        over = desk.client.get(f"/generate/{jobs[0]['id']}?wait=60&since=1").json()
+        assert (over["status"], over["sequence"]) == ("cancelled", 2)
+        began = time.monotonic()
+        assert listed(desk, jobs, wait=0.5, since="2,1")[0] == over
+        assert desk.client.get(f"/generate/{over['id']}?wait=0.5&since=2").json() == over
+        assert time.monotonic() - began >= 1.0  # and a follower of both does not spin
+        assert desk.client.get(f"/generate/{over['id']}?wait=60").json() == over
 
     def test_without_news_the_answer_is_what_was_known(self, desk: Desk) -> None:
         jobs = [desk.submit(), desk.submit()]

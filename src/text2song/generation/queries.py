@@ -14,7 +14,7 @@ from text2song.db import rows
 from text2song.db.pages import RowPage, newest_first
 from text2song.generation.schemas import AdapterChoice, JobError, JobOut, JobSampleOut, Status, TakeOut
 from text2song.generation.tables import GenerationJob, GenerationTake
-from text2song.jobs.columns import FINAL, JobStatus
+from text2song.jobs.columns import JobStatus
 from text2song.jobs.order import Place, places
 from text2song.models import queries as models
 from text2song.models.tables import Model
@@ -51,11 +51,11 @@ def find(
     return newest_first(reader.session, query, by=GenerationJob.id, cursor=cursor, limit=limit)
 
 
-def sequences(reader: Reader, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, tuple[int, bool]]:
-    """For each of these jobs that exists: its sequence, and whether it is final."""
-    query = select(GenerationJob.id, GenerationJob.sequence, GenerationJob.status)
+def sequences(reader: Reader, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, int]:
+    """For each of these jobs that exists: its sequence."""
+    query = select(GenerationJob.id, GenerationJob.sequence)
     found = reader.session.execute(query.where(GenerationJob.id.in_(job_ids)))
-    return {row.id: (row.sequence, row.status in FINAL) for row in found}
+    return {row.id: row.sequence for row in found}
 
 
 def describe(reader: Reader, jobs: Sequence[GenerationJob]) -> list[JobOut]:
