@@ -71,10 +71,24 @@ def test_the_estimate_counts_what_runs_and_what_is_ahead(desk: Desk) -> None:
     jobs = [desk.submit(generation_params={"duration": seconds}) for seconds in (8, 4, 2)]
     running = claim(desk)
     progress(desk, running, 0.75)
-    assert [job["eta_seconds"] for job in listed(desk, jobs)] == [1.0, 3.0, 4.0]
+    assert [job["eta_seconds"] for job in listed(desk, jobs)] == [
+        1.6,
+        3.6,
+        4.6,
+    ]  # what is composed is still to be rendered
     with desk.studio.work() as work:
         lifecycle.finish(work.session, GenerationJob, running, now=work.clock())
     assert [job["eta_seconds"] for job in listed(desk, jobs)] == [None, 2.0, 3.0]
+
+
+def test_what_is_composed_is_not_done_before_it_is_rendered(desk: Desk) -> None:
+    measured(desk, 2.0)
+    job = desk.submit(generation_params={"duration": 10})
+    claimed = claim(desk)
+    progress(desk, claimed, 1.0)
+    (seen,) = listed(desk, [job])
+    assert (seen["progress"], seen["eta_seconds"]) == (0.8, 1.0)
+    assert seen["frames_done"] == seen["frames_total"]
 
 
 def test_a_worker_that_is_gone_promises_nothing(desk: Desk) -> None:

@@ -140,7 +140,9 @@ class JobOut(WireModel):
 
     id: uuid.UUID
     status: Status
-    progress: float = Field(description="0 to 1, in steps of a hundredth or more.")
+    progress: float = Field(
+        description="0 to 1, in steps of a hundredth or more; 1 when all takes are rendered."
+    )
     stage: str = Field(description="What is done now, in a word.")
     frames_done: int
     frames_total: int = Field(description="Codec frames of all takes together.")
