@@ -179,3 +179,10 @@ def test_an_unknown_job_is_not_found_at_once(shared_desk: Desk, method: str, pat
 def test_bad_queries_are_named(shared_desk: Desk, query: str, status: int, field: str) -> None:
     answer = shared_desk.client.get(f"/generate?{query}")
     assert (answer.status_code, answer.json()["field"]) == (status, field), answer.text
+
+
+@pytest.mark.parametrize("limit", ["1_0", "%2B5", "+5", "%205", "5.0", "\u0665", ""])
+def test_a_limit_is_written_in_digits_alone(desk: Desk, limit: str) -> None:
+    answer = desk.client.get(f"/generate?limit={limit}")
+    assert (answer.status_code, answer.json()["field"]) == (422, "limit")
+    assert desk.client.get("/generate?limit=05").status_code == 200
