@@ -40,9 +40,8 @@ class GenerationParams(WireModel):
     duration: Number | None = Field(
         default=None,
         ge=DURATION_RANGE_SECONDS[0],
-        le=DURATION_RANGE_SECONDS[1],
         examples=[8],
-        description="Seconds. Left out: the prompt's duration, or ten seconds.",
+        description="Seconds, as many as the model makes. Left out: the prompt's duration, or ten seconds.",
     )
 
 
