@@ -112,7 +112,7 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_is_at_and_claims_no_more(si
     for other in site.workers:
         if other is not worker:
             other.signal(signal.SIGTERM)
-    running = site.submit(takes=2, duration_seconds=8)
+    running = site.submit(takes=2, duration_seconds=12)
     site.wait_until(lambda: site.job(running).progress > 0)
     assert site.worker_of(running) is worker
     waiting = site.submit()
