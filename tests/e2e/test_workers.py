@@ -103,7 +103,7 @@ def test_a_worker_that_is_killed_at_work_loses_no_take_and_doubles_none(
     [job] = site.finished(job_id, timeout_seconds=120)
     assert (job.status, job.lost_leases, job.failures) == ("succeeded", 1, 0)
     site.require_each_take_once([job_id], takes=3)
-    record_figure("from kill -9 to the next worker's claim, lease 2 s and sweep 2 s", waited, "s")
+    record_figure("from kill -9 to the next worker's claim, lease 5 s and sweep 2 s", waited, "s")
     assert waited < LEASE_SECONDS + SWEEP_SECONDS + 2
 
 
@@ -112,14 +112,14 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_is_at_and_claims_no_more(si
     for other in site.workers:
         if other is not worker:
             other.signal(signal.SIGTERM)
-    running = site.submit(takes=2, duration_seconds=4)
+    running = site.submit(takes=2, duration_seconds=12)
     site.wait_until(lambda: site.job(running).progress > 0)
     assert site.worker_of(running) is worker
     waiting = site.submit()
     worker.signal(signal.SIGTERM)
     assert worker.ended() == 0
     assert [site.job(i).status for i in (running, waiting)] == ["succeeded", "queued"]
-    assert site.job(running).attempts == 1
+    assert _course_of(site.job(running)) == ("succeeded", 1)
 
 
 def test_what_does_not_end_in_time_goes_back_to_the_queue(site: Worksite, tmp_path: Path) -> None:
@@ -152,5 +152,5 @@ def test_a_second_signal_ends_a_worker_at_once(site: Worksite) -> None:
 
 
 def _course_of(job: GenerationJob) -> tuple[str, int]:
-    """How it ended, and its attempts that were not lost: two seconds are a short lease on a busy machine."""
+    """How it ended, and its attempts that were not lost: five seconds are a short lease on a busy machine."""
     return job.status, job.attempts - job.lost_leases

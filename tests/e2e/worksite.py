@@ -25,7 +25,8 @@ from text2song.settings import load_settings
 from text2song.studio import Studio, open_studio
 
 START_SECONDS = 90.0
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 5.0
+"""Long enough for a worker on a machine that many tests keep busy."""
 SWEEP_SECONDS = 2.0
 
 
