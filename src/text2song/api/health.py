@@ -14,7 +14,7 @@ from text2song import __version__
 from text2song.errors import StudioError, Unavailable
 from text2song.wire import WireModel, problem_responses
 
-_log = structlog.stdlib.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _complaint(ready_check: ReadyCheck) -> str | None:
         ready_check.check()
     except StudioError as error:
         return f"{ready_check.name}: {error.message}"
-    except Exception as error:  # noqa: BLE001  # a check that breaks is a check that fails
-        _log.warning("ready_check_broke", check=ready_check.name, exc_info=error)
+    except Exception as error:  # a check that breaks is a check that fails
+        log.warning("ready check broke", check=ready_check.name, exc_info=error)
         return f"{ready_check.name}: the check itself broke, see the log"
     return None
