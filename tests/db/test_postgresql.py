@@ -1,6 +1,6 @@
 """What a connection is given, asked of a real server."""
 
-import multiprocessing
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy import Engine, inspect, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.databases import lent_database, wait_for_a_lock
 from tests.jobs.workshop import submit
-from tests.postgres import PASSWORD, USER, PostgreSQL
+from tests.postgres import OWNER, PASSWORD, USER, PostgreSQL
 from tests.studios import START, Clock, noise_info
 from text2song.artifacts.digest import canonical_json
 from text2song.db import postgresql as limits
@@ -31,6 +31,8 @@ from text2song.studio import Studio
 from text2song.users.tables import User
 
 pytestmark = pytest.mark.databases("postgresql")
+SEARCH_INDEX = "ix_prompts_words_trigrams"
+"""Not in the tables' own metadata: a server may be without it."""
 
 
 @pytest.fixture(name="empty")
@@ -121,7 +123,37 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_has(studio: Studio
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
-        assert compare_metadata(context, metadata()) == []
+        differences = [str(found) for found in compare_metadata(context, metadata())]
+    assert [found for found in differences if SEARCH_INDEX not in found] == []
+
+
+def test_the_search_for_prompts_has_an_index_where_the_server_has_the_extension(
+    engine: Engine, tmp_path: Path
+) -> None:
+    schema.upgrade(engine, backups=tmp_path, now=START)
+    with engine.connect() as connection:
+        offered = connection.execute(text("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'"))
+        assert (SEARCH_INDEX in indexes(engine)) is (offered.scalar() == 1)
+        connection.execute(text("SET enable_seqscan = off"))
+        connection.execute(text("SET enable_indexscan = off"))
+        plan = connection.execute(text("EXPLAIN SELECT id FROM prompts WHERE words LIKE '%zither%'"))
+        assert (SEARCH_INDEX in "\n".join(plan.scalars())) is (SEARCH_INDEX in indexes(engine))
+
+
+def test_without_the_right_to_it_the_search_does_without(
+    postgresql: PostgreSQL, empty: str, tmp_path: Path
+) -> None:
+    name = make_url(empty).database or ""
+    postgresql.run_sql(f"ALTER DATABASE {name} OWNER TO {OWNER}")
+    postgresql.run_sql(f"GRANT CREATE ON SCHEMA public TO {USER}", database=name)
+    engine = open_engine(empty)
+    assert schema.upgrade(engine, backups=tmp_path, now=START).after == schema.head()
+    assert SEARCH_INDEX not in indexes(engine)
+    engine.dispose()
+
+
+def indexes(engine: Engine) -> set[str | None]:
+    return {index["name"] for index in inspect(engine).get_indexes("prompts")}
 
 
 def test_an_empty_database_gets_the_newest_schema_and_there_is_no_copy(
@@ -134,23 +166,21 @@ def test_an_empty_database_gets_the_newest_schema_and_there_is_no_copy(
     assert list(tmp_path.iterdir()) == []
 
 
-def upgrade(url: str, folder: Path, everybody_is_here: "multiprocessing.synchronize.Barrier") -> None:
-    engine = open_engine(url)
-    everybody_is_here.wait(60)
-    schema.upgrade(engine, backups=folder, now=START)
-
-
-def test_processes_that_upgrade_at_the_same_time_wait_for_each_other(
+def test_of_those_who_upgrade_at_the_same_time_each_waits_for_the_others(
     empty: str, engine: Engine, tmp_path: Path
 ) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    everybody_is_here = spawn.Barrier(3)
-    processes = [spawn.Process(target=upgrade, args=(empty, tmp_path, everybody_is_here)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0, 0]
+    everybody_is_here = threading.Barrier(3)
+
+    def upgrade(_: int) -> str | None:
+        own = open_engine(empty)
+        everybody_is_here.wait(60)
+        upgraded = schema.upgrade(own, backups=tmp_path, now=START)
+        own.dispose()
+        return upgraded.before
+
+    with ThreadPoolExecutor(3) as pool:
+        before = list(pool.map(upgrade, range(3)))
+    assert sorted(before, key=str) == [schema.head(), schema.head(), None]
     schema.require_current(engine)
 
 
