@@ -14,6 +14,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from text2song.db import postgresql
 from text2song.db.urls import SETTING, is_sqlite, parse
 from text2song.errors import MissingPart, StorageFailed
+from text2song.names import INSTALLING
 
 THREAD_LIMIT: Final = 40
 """AnyIO's default number of worker threads: each may hold one connection at the same time."""
@@ -68,8 +69,7 @@ def _open_postgresql(url: URL, *, name: str) -> Engine:
         )
     except ModuleNotFoundError as error:
         raise MissingPart(
-            f"{name} names PostgreSQL, whose driver is not installed: run "
-            '`pip install "text2song[postgres]"`.'
+            f"{name} names PostgreSQL, whose driver is not installed: {INSTALLING.format(extra='postgres')}."
         ) from error
     event.listen(engine, "begin", _begin_postgresql)
     return engine
