@@ -23,6 +23,8 @@ ID_PATTERN: Final = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 """RFC 9562, section 4. Python's UUID also takes braces, `urn:uuid:`, no hyphens and other digits."""
 IDS_PATTERN: Final = f"^{ID_PATTERN}(,{ID_PATTERN})*$"
 """For the documentation of a parameter that takes several ids; its endpoint says what is wrong."""
+NO_NULS: Final = r"^[^\x00]*$"
+"""Of a text to look for: SQLite ends it at a NUL, and would look for less; PostgreSQL takes none."""
 PROBLEM_SCHEMA_REF: Final = "#/components/schemas/Problem"
 
 T = TypeVar("T")
@@ -89,7 +91,20 @@ Cursor = Annotated[
         description="From `next_cursor` of the page before.", json_schema_extra={"pattern": CURSOR_PATTERN}
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items of one page.")]
+
+
+def _refuse_other_digits(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch("[0-9]+", value):
+        raise PydanticCustomError("int_parsing", "must be a whole number, in digits alone")
+    return value
+
+
+Limit = Annotated[
+    int,
+    Query(ge=1, le=MAX_LIMIT, description="Items of one page."),
+    # Pydantic alone would read `1_0` and `+5`; behind Query, whose bounds else lose their names in OpenAPI
+    BeforeValidator(_refuse_other_digits),
+]
 
 
 class Page(WireModel, Generic[T]):

@@ -1,11 +1,5 @@
-"""A backup goes from one kind of database to the other and back, on a real PostgreSQL server.
+"""A backup goes from one kind of database to the other and back, on a real PostgreSQL server."""
 
-TEST_POSTGRESQL_URL=postgresql+psycopg://me@127.0.0.1/spare .venv/bin/pytest -m postgresql tests/backup
-
-The database must be there for nothing else: its tables are dropped.
-"""
-
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.backup.full import Rows, blobs_of, everything, fill, with_null_vocabularies
+from tests.databases import TEMPLATE, lent_database
+from tests.postgres import PostgreSQL
 from tests.rows import add_prompt
 from tests.studios import Clock
 from text2song.backup import restoring, taking
@@ -21,30 +17,25 @@ from text2song.backup.restoring import restore
 from text2song.backup.rows import fill_table, write_table
 from text2song.backup.taking import take
 from text2song.blobs.local import LocalBlobs
-from text2song.db.engine import open_engine, write_session
+from text2song.db.engine import open_engine
 from text2song.db.registry import metadata
 from text2song.generation.tables import GenerationJob
 from text2song.jobs.queue import SilentQueue
 from text2song.settings import load_settings
 from text2song.studio import Studio
 
-URL = os.environ.get("TEST_POSTGRESQL_URL", "")
-pytestmark = [
-    pytest.mark.postgresql,
-    pytest.mark.skipif(not URL, reason="no server to try: set TEST_POSTGRESQL_URL to a spare one"),
-]
 
-
-@pytest.fixture(name="server")
-def open_server(tmp_path: Path, clock: Clock) -> Iterator[Studio]:
-    """A studio on the server, without any tables."""
-    engine = open_engine(URL)
-    with write_session(engine) as session, session.begin():
-        metadata().drop_all(session.connection())
-        session.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
-    settings = load_settings({"TEXT2SONG_HOME": str(tmp_path)})
-    yield Studio(engine, LocalBlobs(tmp_path / "server"), SilentQueue(), settings, clock)
-    engine.dispose()
+@pytest.fixture(name="server", params=["made by restore", "migrated"])
+def open_server(
+    request: pytest.FixtureRequest, postgresql: PostgreSQL, tmp_path: Path, clock: Clock
+) -> Iterator[Studio]:
+    """A studio on the server that holds nothing, with tables or without."""
+    template = TEMPLATE if request.param == "migrated" else "template0"
+    with lent_database(postgresql, template=template) as url:
+        settings = load_settings({"TEXT2SONG_HOME": str(tmp_path), "TEXT2SONG_DATABASE_URL": url})
+        engine = open_engine(settings.database)
+        yield Studio(engine, LocalBlobs(tmp_path / "server"), SilentQueue(), settings, clock)
+        engine.dispose()
 
 
 def settled(studio: Studio) -> Rows:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.papers import COMING_EXTRAS, DOCKERFILES, instructions
+from tests.deploy.papers import DOCKERFILES, instructions
 from tests.figures import ROOT
 from tools.set_up import UV_VERSION
 
@@ -22,7 +22,7 @@ class TestEachImage:
 
     def test_it_installs_extras_that_exist(self, path: Path) -> None:
         [asked] = re.findall(r'"\.\[([a-z,]+)\]"', path.read_text())
-        assert set(asked.split(",")) <= set(EXTRAS) | COMING_EXTRAS
+        assert set(asked.split(",")) <= set(EXTRAS)
         assert "constraints.txt" in path.read_text()
 
     def test_it_has_two_stages_and_no_tools_of_the_first(self, path: Path) -> None:

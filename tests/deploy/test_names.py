@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.papers import (
-    COMING_EXTRAS,
     COMING_SETTINGS,
     DEPLOY,
     DOCKERFILES,
@@ -33,8 +32,6 @@ def test_every_setting_that_is_named_exists(path: Path) -> None:
 
 def test_nothing_is_said_to_come_that_is_here() -> None:
     assert COMING_SETTINGS.isdisjoint(SETTINGS), "it has come: take it out of COMING_SETTINGS"
-    extras = PROJECT["optional-dependencies"]
-    assert COMING_EXTRAS.isdisjoint(extras), "it has come: take it out of COMING_EXTRAS"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -18,6 +18,7 @@ from text2song.generation.tables import GenerationJob, GenerationTake
 from text2song.prompts.tables import Prompt
 from text2song.studio import Studio
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 DAY = 86_400.0
 
 

@@ -188,6 +188,7 @@ def test_where_torchs_own_index_is_out_of_reach_the_way_around_it_is_said(
 def test_every_direct_requirement_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = {*project["dependencies"], *(r for e in project["optional-dependencies"].values() for r in e)}
+    wanted |= {requirement for each in set_up.ENVIRONMENTS.values() for requirement in each.beside}
     names = {re.split(r"[\[<>=~!;, ]", r, maxsplit=1)[0] for r in wanted} - {"text2song"}
     pins = {line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines()}
     assert names - pins == set(), "run `make constraints`"

@@ -70,6 +70,8 @@ class ApiOptions:
     """What lets other machines read the numbers."""
     site_folder: Path | None = None
     """The built web studio; without it, `/` leads to the API's documentation."""
+    media_origin: str | None = None
+    """Where a storage serves its bytes itself: pages may play and fetch them from there."""
 
 
 class StudioApi(FastAPI):
@@ -127,7 +129,7 @@ def create_app(
     for router in (*routers, *operation):
         app.include_router(router)
     if options.site_folder is not None:
-        app.mount("/studio", SitePages(options.site_folder), name="studio")
+        app.mount("/studio", SitePages(options.site_folder, media_origin=options.media_origin), name="studio")
     return app
 
 
@@ -137,7 +139,7 @@ def _middleware(options: ApiOptions, numbers: RequestNumbers) -> list[Middleware
     return [
         Middleware(CountRequests, numbers=numbers),
         Middleware(RequestLog),
-        Middleware(SecurityHeaders),
+        Middleware(SecurityHeaders, media_origin=options.media_origin),
         Middleware(AnswerEverything),
         Middleware(FrontDoor, options=door),
         Middleware(BodyLimit, max_body_bytes=options.max_body_bytes),

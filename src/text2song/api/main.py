@@ -24,7 +24,7 @@ from text2song.models.endpoints import router as models
 from text2song.prompts.endpoints import router as prompts
 from text2song.studio import Studio
 
-_log = structlog.stdlib.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 ROUTERS: Final = (prompts, generate, audio, samples_router, models)
 SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
@@ -52,6 +52,7 @@ def build_api(
             max_body_bytes=settings.max_body_bytes,
             metrics_token=settings.metrics_token,
             site_folder=SITE_FOLDER if SITE_FOLDER.is_dir() else None,
+            media_origin=studio.blobs.link_origin,
         ),
         routers=ROUTERS,
         ready_checks=(
@@ -63,7 +64,7 @@ def build_api(
         studio_numbers=StudioNumbers(studio),
     )
 
-    def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, bool]]:
+    def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, int]:
         if is_stopping():
             return {}  # a job that is not there ends the wait for it
         with studio.read() as reader:
@@ -81,5 +82,5 @@ def _notices(studio: Studio) -> list[str]:
         with studio.read() as reader:
             return model_queries.notices(reader)
     except StudioError as error:
-        _log.warning("no notices for the documentation", code=error.code)
+        log.warning("no notices for the documentation", code=error.code)
         return []

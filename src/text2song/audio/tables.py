@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from text2song.db.base import BLOB_KEY, Base, Identified, JsonDocument
@@ -14,9 +14,10 @@ class AudioSample(Identified, Base):
     """A take that was kept. Its bytes were stored before this row was."""
 
     __tablename__ = "audio_samples"
+    __table_args__ = (Index(None, "adapter_id", "id"),)  # one adapter may have made half of all samples
 
     prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("prompts.id"), index=True)
-    adapter_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("adapters.id"), index=True)
+    adapter_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("adapters.id"))
     """Where exactly one adapter acted; a composition is in `generation_params`."""
     user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
 

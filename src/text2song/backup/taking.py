@@ -26,6 +26,7 @@ from text2song.blobs.keys import is_key
 from text2song.db import registry, schema
 from text2song.db.base import BLOB_KEY
 from text2song.db.faults import faults_explained
+from text2song.db.postgresql import take_time
 from text2song.errors import InvalidInput
 from text2song.studio import Studio
 
@@ -114,13 +115,10 @@ def _write_rows(studio: Studio, draft: Path) -> Manifest:
 
 @contextmanager
 def _one_moment(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that sees the database as it is when it begins, however long it takes."""
-    is_postgresql = engine.dialect.name == "postgresql"
-    seen = engine.execution_options(isolation_level="REPEATABLE READ") if is_postgresql else engine
-    with seen.begin() as connection:
-        if is_postgresql:
-            for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
-                connection.exec_driver_sql(f"SET LOCAL {limit} = 0")
+    """A transaction that only reads sees the database as it is when it begins, however long it takes."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            take_time(connection)
         yield connection
 
 

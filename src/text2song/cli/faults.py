@@ -5,11 +5,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from text2song.disks import is_disk_full
+from text2song.disks import FULL_MESSAGE, is_disk_full
 from text2song.errors import MissingPart, StorageFailed, StorageFull, StudioError
+from text2song.names import INSTALLING
 
 _PARTS: Final[Mapping[str, str]] = MappingProxyType(
-    {"huggingface_hub": "model", "tokenizers": "model", "torch": "model"}
+    {
+        "celery": "celery",
+        "huggingface_hub": "model",
+        "kombu": "celery",
+        "redis": "celery",
+        "tokenizers": "model",
+        "torch": "model",
+    }
 )
 """Which extra brings a package; all others come with `server`."""
 
@@ -21,7 +29,7 @@ def explained(error: Exception) -> StudioError | None:
     if isinstance(error, ModuleNotFoundError):
         return _missing_part(error)
     if isinstance(error, OSError) and is_disk_full(error):
-        return StorageFull("the disk is full. Nothing was lost: free some space and try again.")
+        return StorageFull(FULL_MESSAGE)
     if isinstance(error, OSError) and error.filename is not None:
         return StorageFailed(f"{error.filename} cannot be used ({error.strerror}): check it, then try again.")
     if "sqlalchemy" in sys.modules:
@@ -36,7 +44,8 @@ def _missing_part(error: ModuleNotFoundError) -> MissingPart | None:
     if not name or name == "text2song":
         return None
     extra = _PARTS.get(name, "server")
+    everything = "" if extra == "celery" else ", or with [studio] for everything"
     return MissingPart(
         f"this command needs the package {name}, which is not installed: "
-        f'run `pip install "text2song[{extra}]"`, or `pip install "text2song[studio]"` for everything.'
+        f"{INSTALLING.format(extra=extra)}{everything}."
     )

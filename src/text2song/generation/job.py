@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -23,6 +24,7 @@ from text2song.jobs import lifecycle
 from text2song.jobs.columns import JobStatus
 from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim, Report
+from text2song.jobs.patience import patiently
 from text2song.model.protocol import GeneratedTake, MusicModel, Progress
 from text2song.music.spec import GenerationSpec
 from text2song.studio import Reader, Studio
@@ -31,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 SPEED_MEMORY = 0.7
 """Share of the earlier estimate that each new measurement leaves standing."""
+CLEAN_BATCHES = 8
+"""Full batches that must fit after the memory was too small, before twice as many takes are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +75,15 @@ class GenerationHandler:
         self.model = model
         """What this worker serves."""
         self._rows_that_fit = model.capacity
+        self._clean_batches = 0
+        """Full ones, since the number of rows was last changed."""
         self._provenance = _provenance(model)
         self.speed: float | None = None
         """Seconds of audio made in a second of work; None before the first take."""
 
     @property
     def capacity(self) -> int:
-        """Takes that are made at the same time; fewer once the memory was too small for more."""
+        """Takes that are made at the same time; fewer for a while once the memory was too small for more."""
         return self._rows_that_fit
 
     def accepts(self) -> ColumnElement[bool]:
@@ -104,8 +110,10 @@ class GenerationHandler:
                 tallies[batch[0].claim].passing_error = error
             else:
                 self._rows_that_fit = len(batch) // 2
+            self._clean_batches = 0
             log.warning("out of memory", rows=len(batch), next_rows=self._rows_that_fit)
         else:
+            self._learn_capacity(len(batch))
             missing = [row for row in batch if row.take_id not in answered and not leases.is_lost(row.claim)]
             if missing and not is_stopping():
                 raise RuntimeError(f"the model gave no result for {len(missing)} of {len(batch)} takes")
@@ -183,7 +191,7 @@ class GenerationHandler:
             if leases.is_lost(row.claim):
                 continue
             try:
-                error = self._save(row, result.outcome)
+                error = self._save(row, result.outcome, leases)
             except ClaimLost:  # cancelled in this very moment, or another's: nothing was written
                 leases.lose(row.claim)
                 continue
@@ -225,7 +233,7 @@ class GenerationHandler:
         for claim in {row.claim for row in batch}:
             leases.report(claim, Report(tallies[claim].progress, progress.stage))
 
-    def _save(self, row: _Row, outcome: GeneratedTake | StudioError) -> StudioError | None:
+    def _save(self, row: _Row, outcome: GeneratedTake | StudioError, leases: Leases) -> StudioError | None:
         """Store a finished take, or why there is none unless that may pass; answers the error, if any.
 
         Raises:
@@ -233,8 +241,9 @@ class GenerationHandler:
         """
         error = outcome if isinstance(outcome, StudioError) else None
         if isinstance(outcome, GeneratedTake):
+            keep = partial(self._keep, row, outcome)
             try:
-                self._keep(row, outcome)
+                patiently(keep, is_over=lambda: leases.is_lost(row.claim))
             except ClaimLost:
                 raise
             except StudioError as fault:
@@ -255,8 +264,10 @@ class GenerationHandler:
         try:
             with self._studio.work() as work:
                 lifecycle.hold(work.session, GenerationJob, row.claim)
-                sample = audio.keep(work, recording, origin)
                 stored = work.session.get_one(GenerationTake, row.take_id)
+                if stored.status != JobStatus.QUEUED:  # committed before, though the answer to that was lost
+                    return
+                sample = audio.keep(work, recording, origin)
                 stored.status = JobStatus.SUCCEEDED
                 stored.audio_id = sample.id
                 stored.finished_at = work.clock()
@@ -275,7 +286,8 @@ class GenerationHandler:
 
     def _settle(self, claim: Claim, tally: _Tally, leases: Leases) -> None:
         """Every take has had its turn: end the job, or let it wait for another attempt."""
-        try:
+
+        def end() -> None:
             with self._studio.work() as work:
                 error = tally.passing_error or _verdict(work.session, claim)
                 now = work.clock()
@@ -283,9 +295,21 @@ class GenerationHandler:
                     lifecycle.finish(work.session, GenerationJob, claim, now=now)
                 else:
                     lifecycle.fail(work.session, GenerationJob, claim, error=error, now=now)
+
+        try:
+            patiently(end, is_over=lambda: leases.is_lost(claim))
         except ClaimLost:
             log.info("job ended elsewhere", job_id=str(claim.job_id))
         leases.drop(claim)
+
+    def _learn_capacity(self, rows: int) -> None:
+        """After enough full batches that fitted, try more rows again: what took the memory may be gone."""
+        if rows < self._rows_that_fit:
+            return
+        self._clean_batches += 1
+        if self._clean_batches >= CLEAN_BATCHES:
+            self._rows_that_fit = min(2 * self._rows_that_fit, self.model.capacity)
+            self._clean_batches = 0
 
     def _learn_speed(self, measured: float) -> None:
         if self.speed is None:

@@ -11,7 +11,7 @@ from text2song.generation.examples import CANCELLED, JOB_OUT
 from text2song.music.attributes import DURATION_RANGE_SECONDS
 from text2song.music.sampling import SEED_LIMIT
 from text2song.prompts.schemas import PromptIn
-from text2song.wire import Id, Number, Whole, WireModel
+from text2song.wire import NO_NULS, Id, Number, Whole, WireModel
 
 SAMPLES_LIMIT: Final = 16
 SIDES_LIMIT: Final = 8
@@ -40,17 +40,16 @@ class GenerationParams(WireModel):
     duration: Number | None = Field(
         default=None,
         ge=DURATION_RANGE_SECONDS[0],
-        le=DURATION_RANGE_SECONDS[1],
         examples=[8],
-        description="Seconds. Left out: the prompt's duration, or ten seconds.",
+        description="Seconds, as many as the model makes. Left out: the prompt's duration, or ten seconds.",
     )
 
 
 class AdapterChoice(WireModel):
     """One adapter of a side."""
 
-    adapter: Annotated[str, Field(min_length=1, max_length=200, examples=["warm@1.2.0"])] = Field(
-        description="Its id, or name@version."
+    adapter: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NULS, examples=["warm@1.2.0"])] = (
+        Field(description="Its id, or name@version.")
     )
     weight: Number = Field(default=1.0, ge=-4.0, le=4.0)
 
@@ -69,7 +68,7 @@ class GenerateIn(WireModel):
     num_samples: Whole = Field(default=1, ge=1, le=SAMPLES_LIMIT, description="Takes of each side.")
     generation_params: GenerationParams = GenerationParams()
     priority: Whole = Field(default=0, ge=-10, le=10, description="Higher is served first.")
-    model: Annotated[str, Field(max_length=200)] | None = Field(
+    model: Annotated[str, Field(max_length=200, pattern=NO_NULS)] | None = Field(
         default=None, description="Left out: the model that is served."
     )
     adapter_id: Id | None = Field(default=None, description="Short for one side with this one adapter.")
@@ -140,7 +139,9 @@ class JobOut(WireModel):
 
     id: uuid.UUID
     status: Status
-    progress: float = Field(description="0 to 1, in steps of a hundredth or more.")
+    progress: float = Field(
+        description="0 to 1, in steps of a hundredth or more; 1 when all takes are rendered."
+    )
     stage: str = Field(description="What is done now, in a word.")
     frames_done: int
     frames_total: int = Field(description="Codec frames of all takes together.")

@@ -4,6 +4,7 @@ import uuid
 
 from sqlalchemy.exc import IntegrityError
 
+from text2song.db import rows
 from text2song.errors import InUse
 from text2song.music.attributes import clean_text
 from text2song.music.sentence import TEXT_LIMIT, render
@@ -40,7 +41,9 @@ def delete(work: Work, prompt_id: uuid.UUID) -> None:
         NotFound: when there is none.
         InUse: while takes belong to it: they are records of what this prompt made.
     """
-    work.session.delete(queries.get(work, prompt_id))
+    prompt = queries.get(work, prompt_id)
+    rows.lock(work.session, prompt)
+    work.session.delete(prompt)
     try:
         work.session.flush()
     except IntegrityError as error:

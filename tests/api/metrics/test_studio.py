@@ -19,6 +19,8 @@ from text2song.models import service as models
 from text2song.names import NOISE_MODEL
 from text2song.studio import Studio
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
+
 
 def numbers(desk: Desk) -> dict[tuple[str, ...], float]:
     families = text_string_to_metric_families(desk.client.get("/metrics").raise_for_status().text)
@@ -79,6 +81,7 @@ def test_samples_are_told_with_their_bytes(desk: Desk) -> None:
     assert found[("text2song_samples_audio_seconds",)] == 1.0
 
 
+@pytest.mark.databases("sqlite")
 def test_many_scrapes_are_one_look(desk: Desk) -> None:
     statements: list[str] = []
     event.listen(desk.studio.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
@@ -90,6 +93,7 @@ def test_many_scrapes_are_one_look(desk: Desk) -> None:
     assert len(statements) == first
 
 
+@pytest.mark.databases("sqlite")
 def test_what_is_open_is_read_by_an_index(desk: Desk) -> None:
     put_jobs(desk.studio, succeeded=5, queued=1)
     plans: list[str] = []
@@ -106,6 +110,7 @@ def test_what_is_open_is_read_by_an_index(desk: Desk) -> None:
     assert all(plan.startswith("SEARCH generation_jobs USING") and "status" in plan for plan in plans), plans
 
 
+@pytest.mark.databases("sqlite")
 def test_a_database_that_does_not_answer_is_told_beside_the_rest(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +132,7 @@ def test_every_kind_of_job_is_counted() -> None:
     assert set(JOB_TABLES.values()) == tables
 
 
+@pytest.mark.databases("sqlite")
 def test_every_number_is_in_the_documentation(desk: Desk) -> None:
     page = (ROOT / "docs" / "how-to" / "monitoring.md").read_text()
     desk.client.get("/nothing")
