@@ -92,7 +92,8 @@ def get_audio(audio_id: Id, reader: ReaderUnit) -> AudioSampleOut:
     openapi_extra=STREAM_HEADERS,
 )
 def stream_audio(audio_id: Id, request: Request, studio: StudioUnit) -> Response:
-    """The FLAC file, whole or in ranges. No unit is held while it streams."""
+    """The FLAC file, whole or in ranges."""
+    # by a studio, not a reader: no unit is held while it streams
     return delivery.stream(request, studio.blobs, _sample(studio, audio_id))
 
 
