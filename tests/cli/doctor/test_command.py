@@ -198,7 +198,8 @@ def test_a_database_on_a_server_is_told_by_its_place_and_never_by_its_password(
     state, words = found(examined(console, DATABASE_URL=short), "database")
     assert state == "ok"
     assert re.fullmatch(rf"PostgreSQL \d+\.\d+, \w+ on 127\.0\.0\.1, schema {schema.head()}", words)
-    wrong = examined(console, DATABASE_URL=short.replace(PASSWORD, "wr0ng"))
+    wrong = console.command("doctor", "--json", DATABASE_URL=short.replace(PASSWORD, "wr0ng"))
+    assert "password authentication failed" in wrong.err  # what the server said, beside the document
     state, words = found(wrong, "database")
     assert (state, "check user and password" in words) == ("problem", True)
     assert not [secret for secret in (PASSWORD, "wr0ng") if secret in wrong.out + wrong.err]
