@@ -29,7 +29,9 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("~/.text2song"), description="Folder of everything that is kept.")
     database_url: str = Field(
         default="",
-        description="Where the rows are: `sqlite:///...`. Empty: `studio.db` in the home folder.",
+        repr=False,  # it may hold a password
+        description="Where the rows are: `sqlite:///...` or `postgresql://...`. Empty: `studio.db` in the "
+        "home folder.",
     )
     blobs_url: str = Field(
         default="",

@@ -80,7 +80,7 @@ def test_a_url_that_cannot_serve_is_refused(url: str, reason: str) -> None:
 
 def test_the_missing_driver_of_postgresql_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)  # as if it were not installed
-    with pytest.raises(MissingPart, match=r"pip install .text2song\[postgres\]"):
+    with pytest.raises(MissingPart, match=r"`make setup`, or install your wheel with \[postgres\]"):
         open_engine("postgresql+psycopg://host/studio")
 
 

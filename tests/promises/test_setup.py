@@ -146,9 +146,10 @@ def test_pips_warnings_are_heard_only_where_nothing_has_uv(copy: Path, tmp_path:
     shutil.rmtree(copy / ".venv")
     subprocess.run([sys.executable, "-m", "venv", copy / ".venv"], check=True)
     fetch = "fetch_uv(Path('../.venv').absolute(), environ=os.environ)"
-    failed = step(copy, fetch, PIP_NO_INDEX="1", PIP_FIND_LINKS="/nowhere")
+    nowhere = tmp_path / "nowhere"
+    failed = step(copy, fetch, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(nowhere))
     assert "No matching distribution found for uv" in failed.stderr
-    assert "WARNING: Location '/nowhere' is ignored" in failed.stderr
+    assert f"WARNING: Location '{nowhere}' is ignored" in failed.stderr
     # A wheel that holds nothing but its name; pip does not mind.
     about = f"uv-{set_up.UV_VERSION}.dist-info"
     with zipfile.ZipFile(tmp_path / f"uv-{set_up.UV_VERSION}-py3-none-any.whl", "w") as wheel:
@@ -157,7 +158,7 @@ def test_pips_warnings_are_heard_only_where_nothing_has_uv(copy: Path, tmp_path:
         )
         wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{about}/RECORD", "")
-    done = step(copy, fetch, PIP_NO_INDEX="1", PIP_FIND_LINKS=f"/nowhere {tmp_path}")
+    done = step(copy, fetch, PIP_NO_INDEX="1", PIP_FIND_LINKS=f"{nowhere} {tmp_path}")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

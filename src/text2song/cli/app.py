@@ -9,6 +9,7 @@ from typer.main import get_command
 from text2song import __version__
 from text2song.cli.answer import Answer
 from text2song.cli.backup.command import backup
+from text2song.cli.blobs import command as blobs
 from text2song.cli.clean.command import clean
 from text2song.cli.db import command as db
 from text2song.cli.doctor.command import doctor
@@ -51,6 +52,7 @@ for command in (serve, generate, worker, doctor, backup, restore, clean):
     app.command(cls=PlainCommand)(command)
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")
+app.add_typer(blobs.app, name="blobs")
 
 
 def run(arguments: Sequence[str]) -> int:

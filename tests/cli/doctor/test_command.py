@@ -1,7 +1,9 @@
 import os
+import re
 import shutil
 import sqlite3
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +12,10 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.console import Console, Said
+from tests.databases import lent_database
 from tests.doorbells import opened_broker
 from tests.object_store import ObjectStore
+from tests.postgres import PASSWORD, PostgreSQL
 from tests.studios import furnish
 from text2song.blobs.open import open_store
 from text2song.cli.serve.listener import open_listener
@@ -228,3 +232,27 @@ def test_a_port_that_is_taken_by_another_program_is_noted(console: Console) -> N
         said = console.run("doctor", "--json", "--port", str(port))
     assert said.code == 0
     assert found(said, "port")[0] == "note"
+
+
+@pytest.fixture(name="server_database")
+def lend_empty(postgresql: PostgreSQL) -> Iterator[str]:
+    """The URL of an empty database, with a password in it."""
+    with lent_database(postgresql, template="template0", tcp=True) as url:
+        yield url
+
+
+def test_a_database_on_a_server_is_told_by_its_place_and_never_by_its_password(
+    console: Console, server_database: str
+) -> None:
+    short = server_database.replace("postgresql+psycopg://", "postgres://")
+    state, words = found(examined(console, DATABASE_URL=short), "database")
+    assert (state, words.split(";")[1]) == ("ok", " its tables are made at the first start")
+    assert console.run("db", "upgrade", DATABASE_URL=short).code == 0
+    state, words = found(examined(console, DATABASE_URL=short), "database")
+    assert state == "ok"
+    assert re.fullmatch(rf"PostgreSQL \d+\.\d+, \w+ on 127\.0\.0\.1, schema {schema.head()}", words)
+    wrong = console.command("doctor", "--json", DATABASE_URL=short.replace(PASSWORD, "wr0ng"))
+    assert "password authentication failed" in wrong.err  # what the server said, beside the document
+    state, words = found(wrong, "database")
+    assert (state, "check user and password" in words) == ("problem", True)
+    assert not [secret for secret in (PASSWORD, "wr0ng") if secret in wrong.out + wrong.err]

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx2
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import text
 
 from text2song.blobs.open import folder_of, is_bucket, open_blobs, open_store
 from text2song.cli.doctor.findings import Finding, State
@@ -17,6 +16,7 @@ from text2song.cli.model.licences import licence_words
 from text2song.cli.serve.listener import open_listener
 from text2song.db import schema
 from text2song.db.engine import WRITES_OPTION, open_engine
+from text2song.db.urls import is_sqlite, parse, place
 from text2song.errors import PortInUse, SchemaTooOld
 from text2song.model.configuration import read_configuration
 from text2song.model.library import resolve
@@ -54,20 +54,28 @@ def check_home(settings: Settings) -> Finding:
 
 def check_database(settings: Settings) -> Finding:
     """Whether it answers, can be written to, and has this version's schema."""
-    engine = open_engine(settings.database) if _is_there(settings) else None
-    if engine is None:
+    url = parse(settings.database)
+    if is_sqlite(url) and not Path(url.database or "").exists():  # looking makes no file
         return Finding("database", State.OK, "none yet; it is made at the first start")
+    engine = open_engine(settings.database)
     try:
         # Takes the write lock and gives it back: a database that another program keeps locked says so here.
         with engine.connect().execution_options(**{WRITES_OPTION: True}) as connection, connection.begin():
-            pass
+            connection.execute(text("SELECT 1"))
+            is_made = schema.current(connection) is not None
+            version = ".".join(map(str, connection.dialect.server_version_info or ()))
+        if not is_made and not is_sqlite(url):
+            found = f"PostgreSQL {version}, {place(url)}; its tables are made at the first start"
+            return Finding("database", State.OK, found)
         schema.require_current(engine)
     except SchemaTooOld:
         advice = "an older schema; the next start upgrades it, and so does `text2song db upgrade`"
         return Finding("database", State.NOTE, advice)
     finally:
         engine.dispose()
-    return Finding("database", State.OK, f"schema {schema.head()}, not locked")
+    if is_sqlite(url):
+        return Finding("database", State.OK, f"schema {schema.head()}, not locked")
+    return Finding("database", State.OK, f"PostgreSQL {version}, {place(url)}, schema {schema.head()}")
 
 
 def check_blobs(settings: Settings) -> Finding:
@@ -126,18 +134,6 @@ def check_port(port: int) -> Finding:
             return Finding("port", State.OK, f"a studio answers at http://127.0.0.1:{port}/")
         return Finding("port", State.NOTE, error.message)
     return Finding("port", State.OK, f"{port} is free")
-
-
-def _is_there(settings: Settings) -> bool:
-    """Looking makes no SQLite file; of a URL that cannot be, `open_engine` tells."""
-    try:
-        url = make_url(settings.database)
-    except (ArgumentError, ValueError):
-        return True
-    is_file = (
-        url.drivername == "sqlite" and url.database and not url.database.startswith((":memory:", "file:"))
-    )
-    return not is_file or Path(url.database or "").exists()
 
 
 def _is_studio(port: int) -> bool:

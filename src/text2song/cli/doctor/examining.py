@@ -27,8 +27,10 @@ from text2song.cli.doctor.checks_of_state import (
 from text2song.cli.doctor.findings import Finding, State
 from text2song.cli.exits import ExitCode
 from text2song.cli.faults import explained
+from text2song.cli.opening import QUIET_LEVEL
 from text2song.errors import InvalidSetting
 from text2song.jobs.open import THREAD_URL
+from text2song.logs import configure_logging
 from text2song.settings import Settings, load_settings
 
 Check = Callable[[], Finding]
@@ -51,6 +53,7 @@ def examine(answer: Answer, *, port: int) -> None:
     Raises:
         typer.Exit: with 1, where something must be done.
     """
+    configure_logging(json=False, level=QUIET_LEVEL)  # standard output is for the findings alone
     findings = list(_findings(port=port))
     is_healthy = all(finding.state is not State.PROBLEM for finding in findings)
     document = {"healthy": is_healthy, "checks": [asdict(finding) for finding in findings]}
