@@ -7,10 +7,12 @@ from itertools import islice
 from typing import Final
 
 from text2song.artifacts.digest import sha256_hex_of_stream
-from text2song.backup.copying import COPIERS, PIECE, Watch, is_whole
+from text2song.backup.copying import Watch
 from text2song.backup.folder import BackupFolder, Snapshot
 from text2song.backup.manifest import WrittenFile
 from text2song.backup.rows import read_lines
+from text2song.blobs.copying import COPIERS, PIECE
+from text2song.blobs.files import is_whole
 from text2song.errors import BackupDamaged, BlobMissing
 
 SHOWN: Final = 5

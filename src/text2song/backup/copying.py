@@ -1,27 +1,21 @@
 """Blobs from one store to another, several at a time, each checked against its own name on the way."""
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
-from text2song.artifacts.digest import sha256_hex_of_stream
 from text2song.backup.rows import read_lines
-from text2song.blobs.keys import digest_in
+from text2song.blobs.copying import COPIERS, PIECE
+from text2song.blobs.files import as_file, is_whole
+from text2song.blobs.keys import place_in
 from text2song.blobs.store import BlobStore
 from text2song.disks import sync_directory
 from text2song.errors import BlobMissing
 
-COPIERS: Final = 8
-"""Blobs that are copied at the same time: a disk and a network both answer sooner than one by one."""
-PIECE: Final = 256
-"""Keys that are looked at between two reports."""
-PASSING_PREFIX: Final = ".passing-"
 Fate = Literal["there", "copied", "missing", "damaged"]
 Watch = Callable[[int], object]
 """Told how many blobs were looked at, as they are."""
@@ -73,8 +67,8 @@ def copy_blob(
             if not is_whole(path, key):
                 return "damaged"
             if link_under is None or not _link(path, link_under / key):
-                folder, _, name = key.partition("/")
-                target.put(path, folder=folder, suffix=name[name.index(".") :])
+                folder, suffix = place_in(key)
+                target.put(path, folder=folder, suffix=suffix)
     except (BlobMissing, FileNotFoundError):
         return "missing"
     return "copied"
@@ -90,33 +84,6 @@ def heal_blob(key: str, *, source: BlobStore, target: BlobStore, scratch: Path) 
     except BlobMissing:
         pass
     return copy_blob(key, source=source, target=target, scratch=scratch)
-
-
-def is_whole(path: Path, key: str) -> bool:
-    """Whether a file holds what the key says.
-
-    Raises:
-        BlobMissing: it is gone.
-    """
-    try:
-        with path.open("rb") as stream:
-            return sha256_hex_of_stream(stream) == digest_in(key)
-    except FileNotFoundError as error:
-        raise BlobMissing(f"The stored file {key} is gone.") from error
-
-
-@contextlib.contextmanager
-def as_file(store: BlobStore, key: str, *, scratch: Path) -> Iterator[Path]:
-    """A blob's bytes as a file: its own where it is one, else a passing copy in `scratch`."""
-    own = store.link(key)
-    if isinstance(own, Path):
-        yield own
-        return
-    with tempfile.NamedTemporaryFile(dir=scratch, prefix=PASSING_PREFIX) as passing:
-        for chunk in store.stream(key):
-            passing.write(chunk)
-        passing.flush()
-        yield Path(passing.name)
 
 
 def _link(path: Path, place: Path) -> bool:

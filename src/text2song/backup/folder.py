@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from text2song.backup import manifest as manifests
-from text2song.backup.copying import PASSING_PREFIX
 from text2song.backup.manifest import Manifest
+from text2song.blobs.files import PASSING_PREFIX
 from text2song.blobs.local import LocalBlobs
 from text2song.disks import is_disk_full, sync_directory
 from text2song.errors import BackupDamaged, Conflict, InvalidInput, StorageFailed, StorageFull

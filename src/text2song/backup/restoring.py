@@ -20,11 +20,10 @@ from text2song.backup.folder import BackupFolder, Snapshot
 from text2song.backup.rows import fill_table
 from text2song.backup.taking import take
 from text2song.db import registry, schema
-from text2song.db.base import Base
 from text2song.db.faults import faults_explained
 from text2song.errors import Conflict, SchemaTooNew
 from text2song.jobs import lifecycle
-from text2song.jobs.columns import JobColumns, JobStatus
+from text2song.jobs.columns import JobStatus, job_tables
 from text2song.models import queries as models
 from text2song.studio import Studio
 
@@ -174,7 +173,7 @@ def _requeue(connection: sa.Connection) -> int:
     """Jobs that were running have no worker any more: they wait as if they had never been claimed."""
     requeued = 0
     with Session(connection, join_transaction_mode="rollback_only") as session:
-        for table in _job_tables():
+        for table in job_tables():
             running = sa.select(table.id, table.claim_token, table.rows).where(
                 table.status == JobStatus.RUNNING, table.claim_token.is_not(None)
             )
@@ -182,7 +181,3 @@ def _requeue(connection: sa.Connection) -> int:
                 lifecycle.release(session, table, lifecycle.Claim(job.id, job.claim_token, job.rows))
                 requeued += 1
     return requeued
-
-
-def _job_tables() -> list[type[JobColumns]]:
-    return [mapper.class_ for mapper in Base.registry.mappers if issubclass(mapper.class_, JobColumns)]

@@ -17,11 +17,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 
 from text2song.artifacts.digest import sha256_hex_of_stream
 from text2song.backup.manifest import Kind, SavedTable, WrittenFile
-from text2song.db.base import UtcDateTime
+from text2song.db.base import CopiedDocument, UtcDateTime
 from text2song.disks import sync_file
 from text2song.errors import BackupDamaged
 
@@ -43,7 +42,7 @@ _TYPES: Final[Mapping[Kind, sa.types.TypeEngine[Any]]] = MappingProxyType(
     {
         "uuid": sa.Uuid(),
         "moment": UtcDateTime(),
-        "json": sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql"),
+        "json": CopiedDocument,
         "bytes": sa.LargeBinary(),
         "boolean": sa.Boolean(),
         "number": sa.types.NullType(),

@@ -15,7 +15,7 @@ from sqlalchemy import ForeignKey, FromClause, Index, String, Text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from text2song import traces
-from text2song.db.base import Identified
+from text2song.db.base import Base, Identified
 
 
 class JobStatus(StrEnum):
@@ -111,3 +111,9 @@ class JobColumns(Identified):
     def is_final(self) -> bool:
         """Whether nothing will change any more."""
         return self.status in FINAL
+
+
+def job_tables() -> list[type[JobColumns]]:
+    """Every table of jobs that was imported; `db.registry` imports all."""
+    mapped = (mapper.class_ for mapper in Base.registry.mappers)
+    return [table for table in mapped if issubclass(table, JobColumns)]

@@ -26,7 +26,7 @@ from text2song.models import queries as models
 from text2song.models.tables import Model
 from text2song.studio import Reader, Studio
 
-_log = structlog.stdlib.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 JOB_TABLES: Final[Mapping[str, type[JobColumns]]] = MappingProxyType({GENERATION: GenerationJob})
 
@@ -70,7 +70,7 @@ class StudioNumbers(Collector):
         try:
             now, made = self._now(), self._made()
         except StudioError as error:
-            _log.warning("no numbers of the studio", code=error.code)
+            log.warning("no numbers of the studio", code=error.code)
             yield GaugeMetricFamily("text2song_database_up", "Whether the database answers.", value=0)
             return
         yield GaugeMetricFamily("text2song_database_up", "Whether the database answers.", value=1)
