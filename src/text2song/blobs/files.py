@@ -17,7 +17,7 @@ PASSING_PREFIX: Final = ".passing-"
 
 @contextlib.contextmanager
 def as_file(store: BlobStore, key: str, *, scratch: Path | None = None) -> Iterator[Path]:
-    """A blob's own file where it is one, else a passing copy in the folder `scratch`, or where such files go."""
+    """A blob's own file where it is one, else a passing copy, in `scratch` or where such files go."""
     own = store.link(key)
     if isinstance(own, Path):
         yield own
