@@ -18,6 +18,7 @@ from text2song.db.engine import open_engine
 
 EXCUSED: Final[dict[str, str]] = {}
 """Migrations that may narrow, by revision, each with its reason."""
+DROP: Final = "DROP TABLE songs"
 
 
 @dataclass(frozen=True)
@@ -103,25 +104,25 @@ def test_each_migration_only_adds_what_the_version_before_need_not_know(tmp_path
 @pytest.mark.parametrize(
     ("statements", "fault"),
     [
-        (["DROP TABLE songs"], "songs is gone"),
+        ([DROP], "songs is gone"),
         (["ALTER TABLE songs DROP COLUMN mood"], "songs.mood is gone"),
         (["ALTER TABLE songs RENAME COLUMN mood TO feeling"], "songs.mood is gone"),
-        (["ALTER TABLE songs ADD COLUMN tempo INTEGER NOT NULL"], "songs.tempo must be filled, and has no default"),
-        (["DROP TABLE songs", "CREATE TABLE songs (id INTEGER PRIMARY KEY, mood INTEGER)"], "songs.mood was TEXT"),
+        (["ALTER TABLE songs ADD COLUMN tempo INTEGER NOT NULL"], "songs.tempo must be filled"),
+        ([DROP, "CREATE TABLE songs (id INTEGER PRIMARY KEY, mood INTEGER)"], "songs.mood was TEXT"),
         (
-            ["DROP TABLE songs", "CREATE TABLE songs (id INTEGER PRIMARY KEY, mood TEXT NOT NULL)"],
+            [DROP, "CREATE TABLE songs (id INTEGER PRIMARY KEY, mood TEXT NOT NULL)"],
             "songs.mood may no longer be empty",
         ),
         (["CREATE UNIQUE INDEX x ON songs (mood)"], "songs must be unique by mood"),
         (
             [
-                "DROP TABLE songs",
+                DROP,
                 "CREATE TABLE songs (id INTEGER PRIMARY KEY, mood TEXT REFERENCES moods (name))",
             ],
             "songs must point to moods (name) by mood",
         ),
         (
-            ["DROP TABLE songs", "CREATE TABLE songs (id INTEGER PRIMARY KEY, mood TEXT CHECK (mood <> 'x'))"],
+            [DROP, "CREATE TABLE songs (id INTEGER PRIMARY KEY, mood TEXT CHECK (mood <> 'x'))"],
             "songs must keep mood <> 'x'",
         ),
     ],
