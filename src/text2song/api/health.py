@@ -60,7 +60,8 @@ def health_router(ready_checks: Sequence[ReadyCheck]) -> APIRouter:
 
     @router.get("/readyz", summary="Can it work?", responses=problem_responses(503))
     async def read_readiness() -> Readiness:
-        said = [(each.ready_check, await each.complaint()) for each in checks]
+        complained = await asyncio.gather(*(each.complaint() for each in checks))
+        said = list(zip(ready_checks, complained, strict=True))
         complaints = [text for check, text in said if text and check.is_needed]
         if complaints:
             raise Unavailable(f"not ready: {'; '.join(complaints)}")
@@ -80,7 +81,7 @@ class _Kept:
     """
 
     def __init__(self, ready_check: ReadyCheck) -> None:
-        self.ready_check = ready_check
+        self._ready_check = ready_check
         self._looks = ThreadPoolExecutor(1, thread_name_prefix="ready")
         self._lock = threading.Lock()
         self._last: Future[str | None] | None = None
@@ -94,10 +95,10 @@ class _Kept:
         return await asyncio.shield(asyncio.wrap_future(last))  # one who goes away ends nobody's look
 
     def _is_old(self) -> bool:
-        return time.monotonic() - self._looked_at >= self.ready_check.keep_seconds
+        return time.monotonic() - self._looked_at >= self._ready_check.keep_seconds
 
     def _look(self) -> str | None:
-        said = _complaint(self.ready_check)
+        said = _complaint(self._ready_check)
         self._looked_at = time.monotonic()
         return said
 

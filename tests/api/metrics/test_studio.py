@@ -55,6 +55,15 @@ def test_jobs_are_told_by_state(desk: Desk, clock: Clock) -> None:
     assert found[("text2song_oldest_waiting_job_seconds", "generation")] == 90
 
 
+def test_failed_jobs_are_told_by_their_errors(desk: Desk) -> None:
+    with desk.studio.work() as work:
+        prompt_id = add_prompt(work.session)
+        work.session.add_all(
+            job_of(prompt_id, status="failed", error_code="storage_failed") for _ in range(2)
+        )
+    assert numbers(desk)[("text2song_failed_jobs", "storage_failed", "generation")] == 2
+
+
 def test_models_are_told_with_their_workers_and_how_full_they_are(desk: Desk) -> None:
     put_jobs(desk.studio, running=2)
     with desk.studio.work() as work:

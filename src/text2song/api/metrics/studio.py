@@ -21,7 +21,7 @@ from text2song.generation.tables import KIND as GENERATION
 from text2song.generation.tables import GenerationJob
 from text2song.jobs.columns import JobColumns, JobStatus
 from text2song.jobs.depth import Depth, depths
-from text2song.jobs.tally import finished
+from text2song.jobs.tally import failures, finished
 from text2song.models import queries as models
 from text2song.models.tables import Model
 from text2song.studio import Reader, Studio
@@ -54,6 +54,7 @@ class Made:
     """What was made until now."""
 
     jobs: Mapping[str, Mapping[str, int]]
+    failures: Mapping[str, Mapping[str, int]]
     volume: Volume
 
 
@@ -91,7 +92,8 @@ def _now(studio: Studio) -> Now:
 def _made(studio: Studio) -> Made:
     with studio.read() as reader:
         jobs = {kind: finished(reader.session, table) for kind, table in JOB_TABLES.items()}
-        return Made(jobs, measure(reader))
+        failed = {kind: failures(reader.session, table) for kind, table in JOB_TABLES.items()}
+        return Made(jobs, failed, measure(reader))
 
 
 def _models(reader: Reader) -> dict[str, ModelNow]:
@@ -126,7 +128,13 @@ def _of_jobs(now: Now, made: Made) -> Iterator[Metric]:
         for state, number in {**states, **made.jobs[kind]}.items():
             jobs.add_metric([kind, state], number)
         oldest.add_metric([kind], depth.oldest_waiting_seconds)
-    yield from (jobs, oldest)
+    failed = GaugeMetricFamily(
+        "text2song_failed_jobs", "Failed jobs by the error that ended them.", labels=["kind", "code"]
+    )
+    for kind, codes in made.failures.items():
+        for code, number in codes.items():
+            failed.add_metric([kind, code], number)
+    yield from (jobs, oldest, failed)
 
 
 def _of_models(now: Now) -> Iterator[Metric]:
