@@ -80,7 +80,7 @@ def test_what_is_missing_is_told_only_where_traces_are_wanted(endpoint: str) -> 
     done = subprocess.run(
         [sys.executable, "-c", START], env=environment, capture_output=True, text=True, check=True
     )
-    assert ("text2song[telemetry]" in done.stdout) is bool(endpoint)
+    assert ("your wheel with [telemetry]" in done.stdout) is bool(endpoint)
 
 
 FAIL = """

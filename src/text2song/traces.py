@@ -15,6 +15,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from text2song.errors import MissingPart
+from text2song.names import INSTALLING
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 SERVICE: Final = "text2song"
@@ -44,8 +45,8 @@ def start() -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise MissingPart(
-            "traces are asked for (OTEL_EXPORTER_OTLP_ENDPOINT), and what sends them is not installed: run "
-            '`pip install "text2song[telemetry]"`, or unset that variable.'
+            "traces are asked for (OTEL_EXPORTER_OTLP_ENDPOINT), and what sends them is not installed: "
+            f"{INSTALLING.format(extra='telemetry')}; or unset that variable."
         ) from error
     name = os.environ.get("OTEL_SERVICE_NAME") or SERVICE
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
