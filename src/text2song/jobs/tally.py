@@ -17,7 +17,7 @@ def failures(session: Session, table: type[JobColumns]) -> dict[str, int]:
     """Failed jobs by the code of the error that ended them; reads each of them."""
     query = (
         select(table.error_code, func.count())
-        .where(table.status == JobStatus.FAILED, table.error_code.is_not(None))
+        .where(table.status == JobStatus.FAILED)
         .group_by(table.error_code)
     )
-    return dict(session.execute(query).all())
+    return {code: number for code, number in session.execute(query) if code is not None}
