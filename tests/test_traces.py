@@ -1,7 +1,10 @@
 """One trace over a request and the work that it asked for, sent to a real receiver."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,30 +32,54 @@ def test_without_a_place_to_send_them_nothing_is_traced(studio: Studio) -> None:
 
 
 @pytest.mark.slow
-def test_the_worker_goes_on_with_the_trace_of_the_request(tmp_path: Path) -> None:
-    with collecting() as collector:
+@pytest.mark.parametrize("is_apart", [False, True], ids=["in one process", "in a worker of its own"])
+def test_the_worker_goes_on_with_the_trace_of_the_request(
+    tmp_path: Path, request: pytest.FixtureRequest, *, is_apart: bool
+) -> None:
+    with collecting() as collector, ExitStack() as until_the_end:
         environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_SERVICE_NAME": "our studio"}
+        if is_apart:
+            environment["TEXT2SONG_QUEUE_URL"] = request.getfixturevalue("broker").url
         server = Server(tmp_path / "home", environment)
-        try:
-            server.start()
-            body = {"prompt": {"text": "a walk"}, "num_samples": 2, "generation_params": {"duration": 1}}
-            with server.client() as client:
-                headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
-                job = client.post("/generate", json=body, headers=headers).raise_for_status().json()
-                finished(client, [job["id"]], timeout_seconds=60)
-            assert server.stop() == 0  # what was not sent yet is sent now
-        finally:
-            if server.process is not None and server.process.poll() is None:
-                server.kill()
-        [request] = collector.named("POST /generate")
+        until_the_end.callback(kill, server)
+        server.start()
+        worker = until_the_end.enter_context(started_worker(server)) if is_apart else None
+        body = {"prompt": {"text": "a walk"}, "num_samples": 2, "generation_params": {"duration": 1}}
+        with server.client() as client:
+            server.wait_until(lambda: bool(client.get("/models").json()["items"]), timeout_seconds=60)
+            headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+            job = client.post("/generate", json=body, headers=headers).raise_for_status().json()
+            finished(client, [job["id"]], timeout_seconds=60)
+        assert server.stop() == 0  # what was not sent yet is sent now
+        if worker is not None:
+            worker.terminate()
+            assert worker.wait(60) == 0
+        [asked] = collector.named("POST /generate")
         [work] = collector.named("run generation_jobs")
-    assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, PARENT)
-    assert (work.trace_id, work.parent_span_id) == (request.trace_id, request.span_id)
+    assert (asked.trace_id.hex(), asked.parent_span_id.hex()) == (TRACE, PARENT)
+    assert (work.trace_id, work.parent_span_id) == (asked.trace_id, asked.span_id)
     assert {a.key: a.value.string_value for a in work.attributes}["text2song.job_id"] == job["id"]
     assert work.end_time_unix_nano - work.start_time_unix_nano > 0
     assert collector.services == {"our studio"}
     assert not collector.named("GET /readyz")
     assert "a walk" not in str(collector.spans)
+
+
+def kill(server: Server) -> None:
+    if server.process is not None and server.process.poll() is None:
+        server.kill()
+
+
+@contextmanager
+def started_worker(server: Server) -> Iterator["subprocess.Popen[bytes]"]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TEXT2SONG_")}
+    environment |= {"TEXT2SONG_HOME": str(server.home), **server.settings}
+    process = subprocess.Popen([sys.executable, "-m", "text2song.cli", "worker"], env=environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 START = """
