@@ -80,3 +80,40 @@ def test_loggers_made_before_the_configuration_follow_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(done.stderr)["logger"] == "early"
+
+
+KEY = "t2s_" + "k" * 43
+PASSWORD = "hunter2-hunter2"
+
+
+def refuse(reason: str) -> None:
+    raise ConnectionError(reason)
+
+
+@pytest.mark.parametrize("json", [True, False])
+def test_no_secret_reaches_a_log(capsys: pytest.CaptureFixture[str], *, json: bool) -> None:
+    configure_logging(json=json, level="debug", secrets=[PASSWORD])
+    log = structlog.stdlib.get_logger("studio")
+    log.info("asked", headers={"Authorization": f"Bearer {KEY}"}, cookie=f"session={KEY}", api_key=KEY)
+    log.bind(url=f"redis://:{PASSWORD}@cache:6379/0").warning(f"no answer for {KEY}")
+    with structlog.contextvars.bound_contextvars(sent=(KEY, {"deep": [f"password={PASSWORD}"]})):
+        logging.getLogger("library").error("failed %s at %r", KEY, {"password": PASSWORD})
+    try:
+        refuse(f"postgresql://me:{PASSWORD}@db refused {KEY}")
+    except ConnectionError as error:
+        log.exception("broke", cause=error)
+        logging.getLogger("library").exception("broke too")
+    shown = capsys.readouterr().err
+    assert PASSWORD not in shown
+    assert KEY not in shown
+    assert shown.count("***") >= 10
+    assert shown.count("ConnectionError") >= 3
+    assert "redis://:***@cache:6379/0" in shown
+
+
+def test_a_line_with_secrets_is_still_json(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(json=True, level="info", secrets=['with"quotes\\'])
+    structlog.stdlib.get_logger().info('said with"quotes\\', header=f'Cookie: a="{KEY}"')
+    line = json.loads(capsys.readouterr().err)
+    assert line["event"] == "said ***"
+    assert KEY not in line["header"]

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from sqlalchemy.engine import make_url
 
 from text2song.blobs.open import open_store
@@ -30,6 +30,9 @@ DEFAULTS: dict[str, object] = {
     "slice_seconds": 60.0,
     "drain_seconds": 30.0,
     "health_file": None,
+    "keep_finished_jobs_days": None,
+    "keep_samples_days": None,
+    "metrics_token": None,
     "log_level": "INFO",
     "log_json": None,
 }
@@ -54,6 +57,9 @@ GIVEN: dict[str, tuple[str, object]] = {
     "slice_seconds": ("90.5", 90.5),
     "drain_seconds": ("5", 5.0),
     "health_file": ("/run/well", Path("/run/well")),
+    "keep_finished_jobs_days": ("90", 90.0),
+    "keep_samples_days": ("0.5", 0.5),
+    "metrics_token": ("a-secret", SecretStr("a-secret")),
     "log_level": ("debug", "DEBUG"),
     "log_json": ("true", True),
 }
@@ -184,3 +190,8 @@ def test_the_password_of_the_queue_is_not_shown_with_the_settings() -> None:
     settings = load_settings({"TEXT2SONG_QUEUE_URL": "redis://:sesame@here"})
     assert "sesame" in settings.queue_url
     assert "sesame" not in f"{settings} {settings!r}"
+
+
+def test_a_secret_is_never_shown() -> None:
+    settings = load_settings({"TEXT2SONG_METRICS_TOKEN": "a-secret"})
+    assert "a-secret" not in f"{settings!r} {settings} {settings.model_dump_json()}"

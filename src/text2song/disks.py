@@ -1,6 +1,7 @@
 """What the operating system says of disks, for every floor that writes."""
 
 import errno
+import os
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,23 @@ FULL_MESSAGE: Final = "the disk is full. Nothing was lost: free some space and t
 def is_disk_full(error: OSError) -> bool:
     """Whether there is no room left, on the disk itself or within this person's share of it."""
     return error.errno in _FULL
+
+
+def sync_file(path: Path) -> None:
+    """Bring what a file holds to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_directory(directory: Path) -> None:
+    """Bring a directory's entries to the disk; Windows has no such call and journals them itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def try_to_write(folder: Path) -> None:

@@ -39,6 +39,7 @@ Nothing here knows of either. A `code` is stable: scripts may rely on it.
     │   └── OutOfMemory                out_of_memory
     ├── BlobMissing                    blob_missing
     ├── BlobCorrupt                    blob_corrupt
+    ├── BackupDamaged                  backup_damaged        a backup's files are not as they were written
     ├── ClaimLost                      claim_lost            another worker owns the job now
     ├── UnexpectedFailure              unexpected_failure    an error that nobody foresaw; it may pass
     └── WorkerLost                     worker_lost           too many workers died on this job
@@ -209,6 +210,10 @@ class BlobMissing(StudioError):
 
 class BlobCorrupt(StudioError):
     code = "blob_corrupt"
+
+
+class BackupDamaged(StudioError):
+    code = "backup_damaged"
 
 
 class ClaimLost(StudioError):

@@ -2,16 +2,18 @@
 
 Every line is an event with named values: one JSON object a line for machines, aligned colours for a
 person at a terminal. What the libraries log goes the same way. Tracebacks never show local
-variables: those hold prompts, and one day passwords.
+variables: those hold prompts and passwords. What still looks like a secret is hidden (see `redaction`).
 """
 
 import logging
 import sys
+from collections.abc import Collection
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from text2song.errors import InvalidSetting
+from text2song.redaction import Redactor
 
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -29,10 +31,11 @@ _CHATTY = {
 bell and of each attempt to reach a server, of which `jobs/outage.py` tells once."""
 
 
-def configure_logging(*, json: bool, level: str) -> None:
+def configure_logging(*, json: bool, level: str, secrets: Collection[str] = ()) -> None:
     """Send the logs of this process to standard error; call it once, before anything else logs.
 
-    uvicorn must be started with `log_config=None`, or it puts its own handlers back.
+    `secrets` are hidden wherever they stand. uvicorn must be started with `log_config=None`, or it puts
+    its own handlers back.
 
     Raises:
         InvalidSetting: `level` is no level.
@@ -54,7 +57,7 @@ def configure_logging(*, json: bool, level: str) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(json=json))
+    handler.setFormatter(_formatter(Redactor(secrets), json=json))
     logging.basicConfig(handlers=[handler], level=levels[level.upper()], force=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
@@ -63,16 +66,24 @@ def configure_logging(*, json: bool, level: str) -> None:
         logging.getLogger(name).setLevel(quietest)
 
 
-def _formatter(*, json: bool) -> logging.Formatter:
+def _formatter(redactor: Redactor, *, json: bool) -> logging.Formatter:
     if json:
-        rendering: list[Processor] = [
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ]
+        rendering: Processor = structlog.processors.JSONRenderer()
     else:
         plain = structlog.dev.plain_traceback
-        rendering = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        rendering = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+
+    def hide_secrets(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+        del logger, name
+        hidden: EventDict = redactor.value(event)
+        return hidden
+
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_SHARED,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,  # tracebacks are texts from here on
+            hide_secrets,
+            rendering,
+        ],
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from text2song.errors import InvalidSetting
@@ -101,6 +101,21 @@ class Settings(BaseSettings):
     health_file: Path | None = Field(
         default=None,
         description="File that `text2song worker` touches while it lives and the database can be reached.",
+    )
+    keep_finished_jobs_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="Days after which a finished job is forgotten; its samples stay. Unset: never.",
+    )
+    keep_samples_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="Days after which a sample that nothing was built on is deleted. Unset: never.",
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        description="What a Prometheus on another machine sends as bearer token to read `/metrics`. "
+        "Unset: this machine alone may.",
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool | None = Field(

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from tests.api.edge import LOOPBACK, make_client
 from tests.db.disks import forbid_writing, small_disk
+from tests.doorbells import Broker
 from text2song import __version__
 from text2song.api import health
 from text2song.api.app import create_app
@@ -67,6 +68,34 @@ def test_it_names_all_that_is_not_ready() -> None:
     assert "blobs" not in detail
     assert "secret" not in response.text
     assert [line["check"] for line in lines if line["event"] == "ready check broke"] == ["queue"]
+
+
+def test_what_can_be_done_without_is_told_and_turns_nobody_away() -> None:
+    checks = [ReadyCheck("database", fine), ReadyCheck("queue", locked, is_needed=False)]
+    response = make_client(create_app(LOOPBACK, routers=[], ready_checks=checks)).get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ready",
+        "checks": ["database"],
+        "impaired": ["queue: it is locked by another program"],
+    }
+    worse = [*checks, ReadyCheck("blobs", locked)]
+    response = make_client(create_app(LOOPBACK, routers=[], ready_checks=worse)).get("/readyz")
+    assert response.status_code == 503
+    assert "queue" not in response.json()["detail"]
+
+
+def test_an_api_of_workers_elsewhere_tells_of_their_redis(
+    studio: Studio, mortal_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("text2song.api.main.KEEP_SECONDS", 0.0)
+    apart = replace(studio, settings=studio.settings.model_copy(update={"queue_url": mortal_broker.url}))
+    client = make_client(build_api(apart))
+    assert client.get("/readyz").json()["checks"] == ["database", "blobs", "queue"]
+    mortal_broker.kill()
+    said = client.get("/readyz")
+    assert (said.status_code, said.json()["checks"]) == (200, ["database", "blobs"])
+    assert f"127.0.0.1:{mortal_broker.port}/0 cannot be used" in said.json()["impaired"][0]
 
 
 def test_an_answer_that_costs_something_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 import uuid
 from collections.abc import MutableMapping
 from typing import Any
@@ -9,6 +11,7 @@ from fastapi import APIRouter
 from structlog.testing import capture_logs
 
 from tests.api.edge import make_app, make_client
+from tests.figures import ROOT
 
 Line = MutableMapping[str, Any]
 
@@ -81,3 +84,27 @@ def test_what_an_endpoint_logs_carries_the_id_even_from_a_thread() -> None:
     with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         make_client(make_app(extra=(router,))).get("/chatty", headers={"X-Request-ID": "mine"})
     assert next(line for line in lines if line["event"] == "spoke")["request_id"] == "mine"
+
+
+ASK_WITH_SECRETS = """
+from tests.api.edge import make_app, make_client
+from tests.figures import ROOT
+from text2song.logs import configure_logging
+
+configure_logging(json=True, level="DEBUG")
+key = "t2s_" + "k" * 43
+headers = {"Authorization": f"Bearer {key}", "Cookie": f"session={key}", "X-Request-ID": key}
+client = make_client(make_app())
+for path in (f"/nothing/{key}", f"/healthz?key={key}", "/trouble/bug", f"/prompts/{key}"):
+    client.get(path, headers=headers)
+"""
+
+
+def test_no_secret_of_a_request_reaches_the_log() -> None:
+    """In a process of its own: loggers keep the configuration that they first met."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_WITH_SECRETS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert len(done.stderr.splitlines()) >= 5
+    assert "/nothing/t2s_***" in done.stderr
+    assert "kkk" not in done.stderr

@@ -212,6 +212,23 @@ def test_bytes_that_a_killed_process_left_without_a_row_are_found(studio: Studio
     studio.blobs.read(sample.storage_path, verify=True)
 
 
+def test_orphans_can_be_looked_for_without_dooming_them(studio: Studio, clock: Clock) -> None:
+    make_sample(studio)
+    needed = stored_keys(studio)
+    record_tone(studio.blobs, seed=1)
+    age(studio, seconds=GRACE_SECONDS)
+    found = [blob.key for piece in cleaning.find_orphans(studio) for blob in piece]
+    assert set(found) == stored_keys(studio) - needed
+    assert doomed(studio) == []
+    assert sum(cleaning.doom_orphans(studio)) == 3
+    assert [piece for piece in cleaning.find_orphans(studio) if piece] == []
+    with studio.read() as reader:
+        assert cleaning.count_due(reader) == 0
+    clock.advance(GRACE_SECONDS)
+    with studio.read() as reader:
+        assert cleaning.count_due(reader) == 3
+
+
 def test_young_bytes_are_no_orphans_yet(studio: Studio) -> None:
     record_tone(studio.blobs)
     age(studio, seconds=GRACE_SECONDS - 1)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.worksite import LEASE_SECONDS, SWEEP_SECONDS, Worksite, opened_worksite
 from tests.figures import RecordFigure
+from text2song.api.metrics.studio import StudioNumbers
 from text2song.generation.tables import GenerationJob
 
 pytestmark = pytest.mark.slow
@@ -37,6 +38,23 @@ def test_an_idle_worker_wakes_at_once(site: Worksite, record_figure: RecordFigur
         time.sleep(0.2)
     record_figure("from submission to the worker's claim, through Redis, median of 9", sorted(waited)[4], "s")
     assert sorted(waited)[4] < 0.3  # a sweep comes every two seconds
+
+
+def test_what_workers_elsewhere_measure_reaches_prometheus(site: Worksite) -> None:
+    site.living(2)
+    job_id = site.submit(takes=2, duration_seconds=4)
+    site.wait_until(lambda: numbers_of(site)["text2song_running_rows"] == 2)
+    site.finished(job_id)
+    site.wait_until(lambda: numbers_of(site)["text2song_frames_per_second"] > 0)
+    told = numbers_of(site)
+    assert told["text2song_workers"] >= 2
+    assert told["text2song_capacity_rows"] == 2 * told["text2song_workers"]
+
+
+def numbers_of(site: Worksite) -> dict[str, float]:
+    """What is told of the one model, by an API that looks anew."""
+    told = StudioNumbers(site.studio).collect()
+    return {family.name: family.samples[0].value for family in told if family.samples}
 
 
 @pytest.mark.parametrize("count", [30, pytest.param(300, marks=pytest.mark.proof)])

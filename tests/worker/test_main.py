@@ -1,17 +1,21 @@
 """A real worker with the untrained model: it comes, works, is counted, and leaves nothing undone."""
 
+import datetime as dt
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
+from tests import rows
+from tests.audio.samples import record_tone
 from tests.jobs.workshop import names_of_threads, wait_until
-from tests.studios import furnish, noise_info
-from text2song.audio.tables import AudioSample
+from tests.studios import START, Clock, furnish, noise_info
+from text2song.audio.tables import AudioSample, DoomedBlob
 from text2song.errors import DatabaseBusy, InvalidSetting, ModelMissing, UnexpectedFailure
 from text2song.generation import service as generation
 from text2song.generation.schemas import GenerateIn
@@ -206,3 +210,18 @@ def test_work_that_this_version_does_not_know_is_refused(settings: Settings) -> 
     with pytest.raises(InvalidSetting, match="it does generation"):
         Worker(studio, queue).start()
     studio.engine.dispose()
+
+
+def test_the_search_takes_away_what_is_kept_no_longer_and_finds_orphans(studio: Studio, clock: Clock) -> None:
+    record_tone(studio.blobs)
+    clock.now = dt.datetime.now(dt.UTC) + dt.timedelta(days=2)  # bytes have the wall clock's times
+    with studio.work() as work:
+        old = rows.job_of(rows.add_prompt(work.session), status="failed", finished_at=START)
+        work.session.add(old)
+    kept = studio.settings.model_copy(update={"keep_finished_jobs_days": 1.0})
+    worker = Worker(replace(studio, settings=kept), ThreadQueue())
+    for _ in range(10):
+        worker._search_on()
+    with studio.read() as reader:
+        assert reader.session.scalars(select(GenerationJob)).all() == []
+        assert len(reader.session.scalars(select(DoomedBlob)).all()) == 3

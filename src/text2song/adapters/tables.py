@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from text2song.db.base import Base, Identified, JsonDocument
+from text2song.db.base import BLOB_KEY, Base, Identified, JsonDocument
 
 
 class Adapter(Identified, Base):
@@ -20,7 +20,7 @@ class Adapter(Identified, Base):
     version: Mapped[str] = mapped_column(String(64))
     description: Mapped[str] = mapped_column(Text, default="")
     base_model: Mapped[str] = mapped_column(String(200))
-    storage_path: Mapped[str] = mapped_column(String(300))
+    storage_path: Mapped[str] = mapped_column(String(300), info=BLOB_KEY)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     """sha256 of the bundle: what a generation spec names."""
     training_dataset_id: Mapped[uuid.UUID | None]

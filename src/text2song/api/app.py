@@ -9,6 +9,9 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
+from prometheus_client.registry import Collector
+from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
@@ -19,6 +22,8 @@ from text2song.api.docs_page import Notices, docs_router
 from text2song.api.doubled_names import refuse_doubled_names
 from text2song.api.head import HeadFromGet
 from text2song.api.health import ReadyCheck, health_router
+from text2song.api.metrics.endpoint import metrics_router, new_registry, require_access
+from text2song.api.metrics.requests import CountRequests, RequestNumbers
 from text2song.api.openapi import add_problems, restore_nulls
 from text2song.api.problems import AnswerEverything, handle
 from text2song.api.protections import DoorOptions, FrontDoor, SecurityHeaders
@@ -41,6 +46,17 @@ Every list answers `{"items", "next_cursor"}`. Every error is `application/probl
 """
 
 
+_UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked for every few seconds, and of no interest to anybody who follows a request."""
+_TELEMETRY: Final = TelemetryConfig(
+    metrics=False,  # /metrics has them
+    logs=False,
+    operation_spans=False,
+    auto_configure=False,  # `traces.start` decides, for API and workers alike
+    exclude=lambda scope: scope["path"] in _UNTRACED,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ApiOptions:
     """What the edge needs to know of this installation."""
@@ -50,6 +66,8 @@ class ApiOptions:
     has_users: bool = False
     """Whether people log in; without it, whatever comes through a proxy is refused."""
     max_body_bytes: int = 1_048_576
+    metrics_token: SecretStr | None = None
+    """What lets other machines read the numbers."""
     site_folder: Path | None = None
     """The built web studio; without it, `/` leads to the API's documentation."""
     media_origin: str | None = None
@@ -73,13 +91,17 @@ def create_app(
     routers: Sequence[APIRouter],
     ready_checks: Sequence[ReadyCheck] = (),
     notices: Notices = tuple,
+    studio_numbers: Collector | None = None,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """The whole HTTP application; nothing global is touched. `notices` stand above the documentation.
 
+    `studio_numbers` are what `/metrics` tells beside the numbers of the requests and of the process.
+
     Raises:
         MissingPart: a package of the server is not installed.
     """
+    registry = new_registry(studio_numbers)
     app = StudioApi(
         title="Text2Song Studio",
         version=__version__,
@@ -87,7 +109,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        middleware=_middleware(options),
+        telemetry=_TELEMETRY,
+        middleware=_middleware(options, RequestNumbers(registry)),
         dependencies=[Depends(refuse_unknown_query), Depends(refuse_doubled_names)],
         responses={"default": problem_response("Any other problem")},
         generate_unique_id_function=_operation_id,
@@ -95,17 +118,26 @@ def create_app(
     )
     for kind in (StudioError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, handle)
-    for router in (*routers, health_router(ready_checks), docs_router(notices), _root_router(options)):
+    operation = (
+        health_router(ready_checks),
+        metrics_router(
+            registry, require_access=lambda request: require_access(request, token=options.metrics_token)
+        ),
+        docs_router(notices),
+        _root_router(options),
+    )
+    for router in (*routers, *operation):
         app.include_router(router)
     if options.site_folder is not None:
         app.mount("/studio", SitePages(options.site_folder, media_origin=options.media_origin), name="studio")
     return app
 
 
-def _middleware(options: ApiOptions) -> list[Middleware]:
+def _middleware(options: ApiOptions, numbers: RequestNumbers) -> list[Middleware]:
     """From the outside in: refusals are logged, protected and written as problems like all else."""
     door = DoorOptions(options.allowed_hosts, accepts_proxies=options.has_users)
     return [
+        Middleware(CountRequests, numbers=numbers),
         Middleware(RequestLog),
         Middleware(SecurityHeaders, media_origin=options.media_origin),
         Middleware(AnswerEverything),

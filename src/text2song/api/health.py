@@ -10,6 +10,7 @@ from typing import Literal
 
 import structlog
 from fastapi import APIRouter
+from pydantic import Field
 
 from text2song import __version__
 from text2song.errors import StudioError, Unavailable
@@ -27,6 +28,8 @@ class ReadyCheck:
     """Runs in a thread of its own. Raises a `StudioError` that says what is wrong."""
     keep_seconds: float = 0.0
     """How long an answer holds, where each costs something."""
+    is_needed: bool = True
+    """False for what the studio can do without for a while: it is told, and requests stay welcome."""
 
 
 class Health(WireModel):
@@ -37,10 +40,13 @@ class Health(WireModel):
 
 
 class Readiness(WireModel):
-    """Everything that was checked works."""
+    """Everything that is needed works."""
 
     status: Literal["ready"] = "ready"
-    checks: list[str]
+    checks: list[str] = Field(description="What was checked and works.")
+    impaired: list[str] = Field(
+        default_factory=list, description="What does not work and can be done without for a while, and why."
+    )
 
 
 def health_router(ready_checks: Sequence[ReadyCheck]) -> APIRouter:
@@ -54,10 +60,15 @@ def health_router(ready_checks: Sequence[ReadyCheck]) -> APIRouter:
 
     @router.get("/readyz", summary="Can it work?", responses=problem_responses(503))
     async def read_readiness() -> Readiness:
-        complaints = [text for check in checks if (text := await check.complaint())]
+        complained = await asyncio.gather(*(each.complaint() for each in checks))
+        said = list(zip(ready_checks, complained, strict=True))
+        complaints = [text for check, text in said if text and check.is_needed]
         if complaints:
             raise Unavailable(f"not ready: {'; '.join(complaints)}")
-        return Readiness(checks=[each.name for each in ready_checks])
+        return Readiness(
+            checks=[check.name for check, text in said if not text],
+            impaired=[text for _, text in said if text],
+        )
 
     return router
 

@@ -1,6 +1,6 @@
 """The API of one studio: the edge of `app.py` with every feature's router, over one composition root."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -11,16 +11,20 @@ from fastapi import FastAPI
 import text2song
 from text2song.api.app import ApiOptions, create_app
 from text2song.api.health import ReadyCheck
+from text2song.api.metrics.studio import StudioNumbers
 from text2song.audio.endpoints import router as audio
 from text2song.db.writable import require_writable
 from text2song.errors import StudioError
 from text2song.generation import queries as generations
 from text2song.generation.endpoints import router as generate
 from text2song.generation.endpoints import samples_router
+from text2song.jobs.broker_reach import require_reachable
+from text2song.jobs.open import is_in_process
 from text2song.jobs.watch import Watcher
 from text2song.models import queries as model_queries
 from text2song.models.endpoints import router as models
 from text2song.prompts.endpoints import router as prompts
+from text2song.settings import Settings
 from text2song.studio import Studio
 
 log = structlog.get_logger(__name__)
@@ -49,6 +53,7 @@ def build_api(
         ApiOptions(
             allowed_hosts=settings.allowed_hosts,
             max_body_bytes=settings.max_body_bytes,
+            metrics_token=settings.metrics_token,
             site_folder=SITE_FOLDER if SITE_FOLDER.is_dir() else None,
             media_origin=studio.blobs.link_origin,
         ),
@@ -56,9 +61,11 @@ def build_api(
         ready_checks=(
             ReadyCheck("database", lambda: require_writable(studio.engine), keep_seconds=KEEP_SECONDS),
             ReadyCheck("blobs", studio.blobs.require_writable, keep_seconds=KEEP_SECONDS),
+            *_queue_check(settings),
             *ready_checks,
         ),
         notices=lambda: _notices(studio),
+        studio_numbers=StudioNumbers(studio),
     )
 
     def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, int]:
@@ -71,6 +78,17 @@ def build_api(
     app.state.is_stopping = is_stopping
     app.state.generation_watcher = Watcher(sequences)
     return app
+
+
+def _queue_check(settings: Settings) -> Iterator[ReadyCheck]:
+    """Bells alone: without them, jobs are accepted as ever and begun a little later."""
+    if not is_in_process(settings.queue_url):
+        yield ReadyCheck(
+            "queue",
+            lambda: require_reachable(settings.queue_url),
+            keep_seconds=KEEP_SECONDS,
+            is_needed=False,
+        )
 
 
 def _notices(studio: Studio) -> list[str]:

@@ -76,6 +76,7 @@ KINDS: Final[Mapping[type[errors.StudioError], Kind]] = MappingProxyType(
         errors.OutOfMemory: Kind(503, "Not enough memory", retry_after_seconds=10),
         errors.BlobMissing: Kind(500, "Stored bytes are missing"),
         errors.BlobCorrupt: Kind(500, "Stored bytes are damaged"),
+        errors.BackupDamaged: Kind(500, "A backup is damaged"),
         errors.ClaimLost: Kind(409, "Another worker owns the job now"),
         errors.UnexpectedFailure: Kind(500, "Something went wrong"),
         errors.TakesFailed: Kind(500, "Some takes failed"),
@@ -112,7 +113,9 @@ class Fault:
 def answer(error: Exception, *, scope: Scope) -> JSONResponse:
     """The response to any exception; never raises, never shows a traceback."""
     fault = fault_of(error, scope=scope)
-    request_id = scope.get("state", {}).get("request_id", "")
+    state = scope.setdefault("state", {})
+    state["problem_code"] = fault.code  # for api/metrics
+    request_id = state.get("request_id", "")
     if fault.code == "internal_error":
         log.error("request failed", code=fault.code, exc_info=error)
     elif fault.kind.status >= 500:

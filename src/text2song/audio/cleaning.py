@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Final
 
 import structlog
-from sqlalchemy import delete, select, union_all
+from sqlalchemy import delete, func, select, union_all
 
 from text2song.audio.recording import AUDIO_FOLDER, CODES_FOLDER, PEAKS_FOLDER
 from text2song.audio.service import GRACE, doom
@@ -68,10 +68,33 @@ def doom_orphans(studio: Studio) -> Iterator[int]:
     Raises:
         StorageFailed: when the storage cannot be listed.
     """
+    for piece in _pieces(studio):
+        yield _doom_orphans_among(studio, piece)
+
+
+def find_orphans(studio: Studio) -> Iterator[list[BlobStat]]:
+    """What `doom_orphans` would doom, piece by piece; nothing is changed.
+
+    Raises:
+        StorageFailed: when the storage cannot be listed.
+    """
+    for piece in _pieces(studio):
+        with studio.read() as reader:
+            orphans = _orphans_among(reader, piece)
+        yield orphans
+
+
+def count_due(reader: Reader) -> int:
+    """Keys that `reap` would look at now, however many calls it takes."""
+    query = select(func.count()).select_from(DoomedBlob).where(DoomedBlob.due_at <= reader.clock())
+    return reader.session.scalar(query) or 0
+
+
+def _pieces(studio: Studio) -> Iterator[list[BlobStat]]:
     for folder in (AUDIO_FOLDER, PEAKS_FOLDER, CODES_FOLDER):
         blobs = studio.blobs.list(folder)
         while piece := list(islice(blobs, PIECE_LIMIT)):
-            yield _doom_orphans_among(studio, piece)
+            yield piece
 
 
 def _answers(studio: Studio, keys: Sequence[str]) -> bool:
@@ -118,12 +141,17 @@ def _reap_one(studio: Studio, key: str) -> bool:
 
 def _doom_orphans_among(studio: Studio, piece: Collection[BlobStat]) -> int:
     with studio.read() as reader:
-        oldest = reader.clock() - GRACE
-        keys = {blob.key for blob in piece if blob.modified_at <= oldest}
-        doomed = reader.session.scalars(select(DoomedBlob.key).where(DoomedBlob.key.in_(keys))).all()
-        orphans = sorted(keys - _needed(reader, keys) - set(doomed))
+        orphans = [blob.key for blob in _orphans_among(reader, piece)]
     if orphans:
         with studio.work() as work:
             doom(work, orphans)
         log.info("bytes without a row were found and doomed", blobs=len(orphans))
     return len(orphans)
+
+
+def _orphans_among(reader: Reader, piece: Collection[BlobStat]) -> list[BlobStat]:
+    oldest = reader.clock() - GRACE
+    keys = {blob.key for blob in piece if blob.modified_at <= oldest}
+    doomed = reader.session.scalars(select(DoomedBlob.key).where(DoomedBlob.key.in_(keys))).all()
+    orphans = keys - _needed(reader, keys) - set(doomed)
+    return sorted((blob for blob in piece if blob.key in orphans), key=lambda blob: blob.key)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from text2song.db.base import Base, Identified, JsonDocument
+from text2song.db.base import BLOB_KEY, Base, Identified, JsonDocument
 
 
 class AudioSample(Identified, Base):
@@ -22,7 +22,7 @@ class AudioSample(Identified, Base):
     user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
 
     # The paths are indexed because the reaper asks of many keys whether any sample needs them.
-    storage_path: Mapped[str] = mapped_column(String(300), index=True)
+    storage_path: Mapped[str] = mapped_column(String(300), index=True, info=BLOB_KEY)
     sha256: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int]
     duration_seconds: Mapped[float]
@@ -30,8 +30,8 @@ class AudioSample(Identified, Base):
     channels: Mapped[int]
     loudness_lufs: Mapped[float | None]
     true_peak_dbtp: Mapped[float | None]
-    peaks_path: Mapped[str] = mapped_column(String(300), index=True)
-    codes_path: Mapped[str] = mapped_column(String(300), index=True)
+    peaks_path: Mapped[str] = mapped_column(String(300), index=True, info=BLOB_KEY)
+    codes_path: Mapped[str] = mapped_column(String(300), index=True, info=BLOB_KEY)
     codes_sha256: Mapped[str] = mapped_column(String(64))
     """Of the codes `[K, T]` themselves: equal digests, equal music."""
 

@@ -4,17 +4,14 @@ May be broken off and begun again at any time: what is there already is passed o
 so whatever is copied is compared with its name on both sides.
 """
 
-import contextlib
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
-from text2song.artifacts.digest import sha256_hex_of_stream
+from text2song.blobs.files import as_file, is_whole
 from text2song.blobs.keys import digest_in, place_in
 from text2song.blobs.store import BlobStat, BlobStore
 from text2song.errors import BlobCorrupt, BlobMissing
@@ -101,12 +98,12 @@ def _copy_one(stat: BlobStat, source: BlobStore, target: BlobStore, *, verifies:
         return CopiedBlobs(kept=1)
     folder, suffix = place_in(key)
     try:
-        with _as_file(source, key) as file:
+        with as_file(source, key) as file:
+            if not is_whole(file, key):
+                return CopiedBlobs(damaged=(key,))
             if is_damaged:  # a put would take it for the same
                 target.delete(key)
             target.put(file, folder=folder, suffix=suffix)
-    except BlobCorrupt:
-        return CopiedBlobs(damaged=(key,))
     except BlobMissing:  # deleted since it was listed
         return CopiedBlobs()
     _require_whole(target, key)
@@ -120,32 +117,9 @@ def _require_there(stat: BlobStat, target: BlobStore, *, verifies: bool) -> None
         _require_whole(target, stat.key)
 
 
-@contextlib.contextmanager
-def _as_file(source: BlobStore, key: str) -> Iterator[Path]:
-    """A file with the blob's bytes, which are those of its name."""
-    link = source.link(key)
-    if isinstance(link, Path):
-        with link.open("rb") as stream:
-            _require_digest(key, sha256_hex_of_stream(stream))
-        yield link
-        return
-    with tempfile.NamedTemporaryFile(prefix="text2song-") as file:
-        hashed = hashlib.sha256()
-        for chunk in source.stream(key):
-            hashed.update(chunk)
-            file.write(chunk)
-        file.flush()
-        _require_digest(key, hashed.hexdigest())
-        yield Path(file.name)
-
-
 def _require_whole(store: BlobStore, key: str) -> None:
     hashed = hashlib.sha256()
     for chunk in store.stream(key):
         hashed.update(chunk)
-    _require_digest(key, hashed.hexdigest())
-
-
-def _require_digest(key: str, sha256: str) -> None:
-    if sha256 != digest_in(key):
+    if hashed.hexdigest() != digest_in(key):
         raise BlobCorrupt(f"The stored file {key} is damaged: restore it from a backup.")

@@ -23,7 +23,7 @@ from obstore.store import LocalStore
 from text2song.blobs.keys import key_for
 from text2song.blobs.objects import ObjectBlobs
 from text2song.blobs.store import CHUNK_BYTES, LINK_SECONDS, StoredBlob
-from text2song.disks import is_disk_full, try_to_write
+from text2song.disks import is_disk_full, sync_directory, try_to_write
 from text2song.errors import StorageFailed, StorageFull, StudioError
 
 STAGING_FOLDER: Final = ".staging"
@@ -59,7 +59,7 @@ class LocalBlobs(ObjectBlobs):
                 staged.replace(final)
             # Also where the blob was there already: another process may be about to do this.
             for directory in (final.parent, final.parent.parent, self._root):
-                _sync_directory(directory)
+                sync_directory(directory)
         return StoredBlob(key, size_bytes, sha256)
 
     def require_writable(self) -> None:
@@ -132,17 +132,6 @@ def _free_megabytes(root: Path) -> str:
 def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):  # the error that led here is the one to tell; the sweep comes later
         path.unlink(missing_ok=True)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Bring a directory's entries to the disk; Windows has no such call and journals them itself."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(staging: Path) -> None:

@@ -8,13 +8,16 @@ from typer.main import get_command
 
 from text2song import __version__
 from text2song.cli.answer import Answer
+from text2song.cli.backup.command import backup
 from text2song.cli.blobs import command as blobs
+from text2song.cli.clean.command import clean
 from text2song.cli.db import command as db
 from text2song.cli.doctor.command import doctor
 from text2song.cli.exits import MEANINGS, ExitCode
 from text2song.cli.generate.command import generate
 from text2song.cli.model import command as model
 from text2song.cli.plain_help import PlainCommand, PlainGroup
+from text2song.cli.restore.command import restore
 from text2song.cli.serve.command import serve
 from text2song.cli.worker.command import worker
 from text2song.errors import InvalidInput
@@ -45,7 +48,7 @@ def text2song(
         raise typer.Exit
 
 
-for command in (serve, generate, worker, doctor):
+for command in (serve, generate, worker, doctor, backup, restore, clean):
     app.command(cls=PlainCommand)(command)
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")

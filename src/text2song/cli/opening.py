@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from text2song import traces
 from text2song.cli.answer import Answer
 from text2song.db import schema
 from text2song.jobs.hosting import WorkerQueue
@@ -16,6 +17,7 @@ from text2song.jobs.open import is_in_process, open_queue
 from text2song.jobs.queue import JobQueue, SilentQueue
 from text2song.jobs.threads import ThreadQueue
 from text2song.logs import configure_logging
+from text2song.redaction import secrets_in
 from text2song.settings import PREFIX, Settings, load_settings
 from text2song.studio import Studio, open_studio
 
@@ -37,13 +39,16 @@ def settings_for(
 
     Raises:
         InvalidSetting: for a setting that cannot be.
+        MissingPart: traces are asked for, and what sends them is not installed.
     """
     given = {f"{PREFIX}{name.upper()}": str(value) for name, value in options.items() if value is not None}
     settings = load_settings({**os.environ, **given})
     is_asked_for = "log_level" in settings.model_fields_set
     level = settings.log_level if is_service or is_asked_for else QUIET_LEVEL
     is_json = not answer.console.is_terminal if settings.log_json is None else settings.log_json
-    configure_logging(json=is_json, level=level)
+    configure_logging(json=is_json, level=level, secrets=secrets_in(os.environ))
+    if is_service:
+        traces.start()
     if is_service and is_json:
         answer.hand_notices_to(log.info)
     if level != "DEBUG":

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import uuid_utils
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, Uuid
@@ -40,6 +40,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 JsonDocument = JSON().with_variant(JSONB(), "postgresql")
+CopiedDocument: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""For rows that are copied as they are: a document that is not there is NULL, not JSON's null."""
+BLOB_KEY: Final = {"is_blob_key": True}
+"""`info` of a column that holds the key of a blob, so that a backup brings these bytes along."""
 
 
 class Base(DeclarativeBase):

@@ -28,10 +28,10 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
 from text2song.db import schema
+from text2song.db.base import CopiedDocument
 from text2song.db.engine import WRITES_OPTION
 from text2song.db.faults import explain, faults_explained
 from text2song.db.postgresql import LOCK_SECONDS, take_time
@@ -40,8 +40,6 @@ from text2song.db.urls import is_sqlite, place
 from text2song.errors import Conflict, InvalidInput, NotFound, StorageFailed
 
 CHUNK_ROWS: Final = 1000
-
-_DOCUMENT: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 Row = tuple[Any, ...]
 Watch = Callable[["CopiedTable"], object]
@@ -160,8 +158,8 @@ def _copy_table(table: Table, source: Connection, target: Connection) -> CopiedT
 
 
 def _without_rules(table: Table) -> Table:
-    """The table without defaults; and a document that is not there is NULL, not JSON's null."""
-    kinds = ((c.name, _DOCUMENT if isinstance(c.type, JSON) else c.type) for c in table.columns)
+    """The table without defaults, for rows as they are."""
+    kinds = ((c.name, CopiedDocument if isinstance(c.type, JSON) else c.type) for c in table.columns)
     return Table(table.name, MetaData(), *(Column(name, kind) for name, kind in kinds))
 
 

@@ -51,15 +51,13 @@ def upgrade(engine: Engine, *, backups: Path, now: dt.datetime) -> Upgrade:
     found = _found(engine)
     if found == newest:  # seen without the write lock: another program may hold that for long
         return Upgrade(found, newest, None)
-    with faults_explained(), _migrating(engine) as connection:
+    with faults_explained(), migrating(engine) as connection:
         before = current(connection)
         if before == newest:  # another process was faster
             return Upgrade(before, newest, None)
         backup = _back_up(connection, backups, now=now)
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        _require_whole(connection)
+        migrate(connection)
+        require_whole(connection)
         return Upgrade(before, newest, backup)
 
 
@@ -96,8 +94,8 @@ def head() -> str:
 
 
 @contextmanager
-def _migrating(engine: Engine) -> Iterator[Connection]:
-    """A connection for one migration, in one transaction that holds the write lock."""
+def migrating(engine: Engine) -> Iterator[Connection]:
+    """A connection for one migration, in one transaction that no other process migrates beside."""
     with engine.connect().execution_options(**{WRITES_OPTION: True}) as connection:
         if connection.dialect.name == "sqlite":
             # SQLite alters a table by making a new one and dropping the old one, and while foreign keys
@@ -126,7 +124,14 @@ def _stand_in_line(connection: Connection) -> None:
     take_time(connection, lock_seconds=MIGRATION_LOCK_SECONDS)
 
 
-def _require_whole(connection: Connection) -> None:
+def migrate(connection: Connection, *, revision: str = "head") -> None:
+    """Bring the database to a revision, within a transaction of `migrating`."""
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def require_whole(connection: Connection) -> None:
     """Check that every row still finds those it points to: nobody else did while it was off."""
     if connection.dialect.name == "sqlite" and (
         lost := connection.exec_driver_sql("PRAGMA foreign_key_check").first()
@@ -134,11 +139,13 @@ def _require_whole(connection: Connection) -> None:
         raise RuntimeError(f"the migration left a row of {lost[0]} that points to nothing in {lost[2]}")
 
 
+def is_known(revision: str) -> bool:
+    """Whether this version of the studio knows that schema."""
+    return any(s.revision == revision for s in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 def _require_known(revision: str | None) -> None:
-    if revision is None:
-        return
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if revision not in known:
+    if revision is not None and not is_known(revision):
         raise SchemaTooNew(
             f"a newer version of the studio made this database (schema {revision}). Install that version, "
             "or point TEXT2SONG_DATABASE_URL at another database. Nothing was changed."

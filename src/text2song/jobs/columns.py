@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Final
 from sqlalchemy import ForeignKey, FromClause, Index, String, Text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
-from text2song.db.base import Identified
+from text2song import traces
+from text2song.db.base import Base, Identified
 
 
 class JobStatus(StrEnum):
@@ -74,6 +75,9 @@ class JobColumns(Identified):
     """By the worker's clock; how long its leases are is for each worker to say."""
     lease_expires_at: Mapped[dt.datetime | None]
 
+    trace_parent: Mapped[str | None] = mapped_column(String(traces.PARENT_LENGTH), default=traces.parent)
+    """Where traces are sent: the span of the request that asked for it."""
+
     created_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
@@ -107,3 +111,9 @@ class JobColumns(Identified):
     def is_final(self) -> bool:
         """Whether nothing will change any more."""
         return self.status in FINAL
+
+
+def job_tables() -> list[type[JobColumns]]:
+    """Every table of jobs that was imported; `db.registry` imports all."""
+    mapped = (mapper.class_ for mapper in Base.registry.mappers)
+    return [table for table in mapped if issubclass(table, JobColumns)]

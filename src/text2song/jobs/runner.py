@@ -7,14 +7,15 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from text2song import traces
 from text2song.errors import ClaimLost, StudioError, UnexpectedFailure
 from text2song.jobs import lifecycle
 from text2song.jobs.leases import Leases
@@ -179,11 +180,23 @@ class Runner:
         leases.add(claims)
         with leases:
             try:
-                handler.run(claims, leases, is_stopping=self._stopping.is_set)
+                with self._traced(handler, claims):
+                    handler.run(claims, leases, is_stopping=self._stopping.is_set)
             except Exception as error:  # noqa: BLE001  # whatever happens, the jobs get an end and a reason
                 self._fail(handler, claims, error)
         if self._stopping.is_set():
             self._release(handler, claims)
+
+    def _traced(self, handler: Handler, claims: Sequence[Claim]) -> AbstractContextManager[None]:
+        """A span for each job, where traces are sent."""
+        if not traces.is_on():
+            return nullcontext()
+        table = handler.table
+        ids = [claim.job_id for claim in claims]
+        with self._work() as work:
+            found = work.session.execute(select(table.id, table.trace_parent).where(table.id.in_(ids)))
+            parents = {str(row.id): row.trace_parent for row in found}
+        return traces.work(f"run {table.__tablename__}", parents)
 
     def _beat(self, handler: Handler, reports: Mapping[Claim, Report | None]) -> set[Claim]:
         with self._work() as work:

@@ -5,12 +5,14 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import structlog
 
 from text2song.audio import cleaning
 from text2song.errors import InvalidSetting, UnexpectedFailure
+from text2song.generation import retention
 from text2song.generation.tables import KIND
 from text2song.jobs.hosting import WorkerQueue
 from text2song.jobs.runner import Pace, Runner
@@ -27,7 +29,7 @@ STOP_SECONDS: Final = 20.0
 HEALTHY_SECONDS: Final = 30.0
 """A worker that could not tell the database of itself for longer is not healthy."""
 SEARCH_SECONDS: Final = 3600.0
-"""How often a worker looks for bytes that a killed process left without a row."""
+"""How often a worker looks for what is to be kept no longer, and for bytes that a killed process left."""
 
 
 class Worker:
@@ -111,11 +113,11 @@ class Worker:
         cleaning.reap(self._studio)
 
     def _search_on(self) -> None:
-        """One step of the search for orphans at each round, so that no round takes long."""
+        """One step of the search at each round, so that no round takes long."""
         if self._search is None:
             if time.monotonic() < self._next_search_at:
                 return
-            self._search = cleaning.doom_orphans(self._studio)
+            self._search = chain(retention.retire(self._studio), cleaning.doom_orphans(self._studio))
         if next(self._search, None) is None:
             self._search = None
             self._next_search_at = time.monotonic() + SEARCH_SECONDS

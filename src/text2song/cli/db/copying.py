@@ -8,12 +8,11 @@ from sqlalchemy.orm import Session
 from text2song.cli import opening
 from text2song.cli.answer import Answer
 from text2song.db import copying
-from text2song.db.base import Base
 from text2song.db.copying import CopiedTable
 from text2song.db.engine import open_engine
 from text2song.db.urls import place
 from text2song.errors import Conflict
-from text2song.jobs.columns import JobColumns, JobStatus
+from text2song.jobs.columns import JobStatus, job_tables
 from text2song.models.queries import ALIVE_SECONDS
 from text2song.models.tables import ModelWorker
 from text2song.studio import utc_now
@@ -75,7 +74,7 @@ def require_quiet(source: Connection) -> None:
         ).all()
         running = sum(
             len(session.scalars(select(table.id).where(table.status == JobStatus.RUNNING)).all())
-            for table in _tables_of_jobs()
+            for table in job_tables()
         )
     if workers:
         raise Conflict(
@@ -87,8 +86,3 @@ def require_quiet(source: Connection) -> None:
             f"{running} jobs are running, or were when their worker was killed. Start the studio once, so "
             "that they end or wait again, and stop it in good order (Ctrl-C, or SIGTERM)."
         )
-
-
-def _tables_of_jobs() -> list[type[JobColumns]]:
-    mapped = (mapper.class_ for mapper in Base.registry.mappers)
-    return [table for table in mapped if issubclass(table, JobColumns)]

@@ -1,0 +1,1 @@
+"""What `backup` is made of: a studio into a folder, while it runs."""

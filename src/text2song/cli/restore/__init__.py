@@ -1,0 +1,1 @@
+"""What `restore` is made of: a studio back from a backup."""
