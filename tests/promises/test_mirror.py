@@ -32,6 +32,7 @@ TESTED_THROUGH: Final = {
     "cli/working.py": "cli/test_worker.py",
     "db/migrations/env.py": "db/test_schema.py",
     "db/migrations/versions/0001_the_first_schema.py": "db/test_schema.py",
+    "db/migrations/versions/0002_people.py": "db/test_people_schema.py",
     "errors.py": "api/test_problems.py",
     "jobs/columns.py": "jobs/test_lifecycle.py",
     "jobs/open.py": "jobs/test_threads.py",
