@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -44,6 +44,15 @@ class Settings(BaseSettings):
         default=("127.0.0.1", "localhost", "[::1]"),
         description="Names under which the server answers, separated by commas; a web page that "
         "points another name at this machine is refused.",
+    )
+    web_origin: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Where the web studio lives, if not on this server or behind a proxy that ends TLS: "
+        "exact origins such as `https://studio.example`, separated by commas.",
+    )
+    require_login: bool = Field(
+        default=False,
+        description="Ask for a login on loopback too, and of a single user: for a proxy on this machine.",
     )
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest accepted request body.")
     max_queued_jobs: int = Field(
@@ -87,10 +96,15 @@ class Settings(BaseSettings):
         except RuntimeError as error:
             raise ValueError("there is no such user's home folder; write the whole path") from error
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "web_origin", mode="before")
     @classmethod
-    def _split(cls, hosts: object) -> object:
-        return tuple(h.strip() for h in hosts.split(",") if h.strip()) if isinstance(hosts, str) else hosts
+    def _split(cls, names: object) -> object:
+        return tuple(n.strip() for n in names.split(",") if n.strip()) if isinstance(names, str) else names
+
+    @field_validator("web_origin", mode="after")
+    @classmethod
+    def _exact_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_as_browsers_write_it, origins))
 
     @field_validator("log_level", mode="after")
     @classmethod
@@ -124,6 +138,18 @@ class Settings(BaseSettings):
     def models_folder(self) -> Path:
         """Where models live on this machine."""
         return self.home / "models"
+
+
+def _as_browsers_write_it(origin: str) -> str:
+    """The form of a browser's Origin header: no path, small letters, no port where it is the usual one."""
+    parts = urlsplit(origin)
+    usual = {"http": 80, "https": 443}
+    is_bare = parts.path in {"", "/"} and not (parts.query or parts.fragment or parts.username)
+    if parts.scheme not in usual or not parts.hostname or "*" in origin or not is_bare:
+        raise ValueError("must be exact origins such as https://studio.example, with no path and no *")
+    port = "" if parts.port in {None, usual[parts.scheme]} else f":{parts.port}"
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{port}"
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -47,8 +47,10 @@ class ApiOptions:
 
     allowed_hosts: tuple[str, ...]
     """Host names and addresses that this server answers to, without ports."""
-    has_users: bool = False
+    has_users: Callable[[], bool] = lambda: False
     """Whether people log in; without it, whatever comes through a proxy is refused."""
+    web_origins: tuple[str, ...] = ()
+    """Origins of the web studio, where it lives elsewhere than this server."""
     max_body_bytes: int = 1_048_576
     site_folder: Path | None = None
     """The built web studio; without it, `/` leads to the API's documentation."""
@@ -101,7 +103,7 @@ def create_app(
 
 def _middleware(options: ApiOptions) -> list[Middleware]:
     """From the outside in: refusals are logged, protected and written as problems like all else."""
-    door = DoorOptions(options.allowed_hosts, accepts_proxies=options.has_users)
+    door = DoorOptions(options.allowed_hosts, options.has_users, options.web_origins)
     return [
         Middleware(RequestLog),
         Middleware(SecurityHeaders),

@@ -11,6 +11,7 @@ from sqlalchemy import text
 import text2song
 from text2song.api.app import ApiOptions, create_app
 from text2song.api.health import ReadyCheck
+from text2song.api.login import Login
 from text2song.audio.endpoints import router as audio
 from text2song.generation import queries as generations
 from text2song.generation.endpoints import router as generate
@@ -18,6 +19,7 @@ from text2song.jobs.watch import Watcher
 from text2song.models.endpoints import router as models
 from text2song.prompts.endpoints import router as prompts
 from text2song.studio import Studio
+from text2song.users import authentication
 
 ROUTERS: Final = (prompts, generate, audio, models)
 SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
@@ -27,10 +29,13 @@ SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
 def build_api(
     studio: Studio,
     *,
+    is_public: bool = False,
     ready_checks: Sequence[ReadyCheck] = (),
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> FastAPI:
     """The application that a server runs; `ready_checks` are the entrypoint's own.
+
+    Where it `is_public`, everybody has to log in; else only where there are several people.
 
     Once `is_stopping`, everybody who waits for a job is let go: otherwise every open page would hold
     the stop up until its long poll is cut off.
@@ -39,6 +44,8 @@ def build_api(
     app = create_app(
         ApiOptions(
             allowed_hosts=settings.allowed_hosts,
+            has_users=lambda: _has_users(studio),
+            web_origins=settings.web_origin,
             max_body_bytes=settings.max_body_bytes,
             site_folder=SITE_FOLDER if SITE_FOLDER.is_dir() else None,
         ),
@@ -57,9 +64,15 @@ def build_api(
             return generations.sequences(reader, job_ids)
 
     app.state.studio = studio
+    app.state.identify = Login(studio, is_public=is_public).identify
     app.state.is_stopping = is_stopping
     app.state.generation_watcher = Watcher(sequences)
     return app
+
+
+def _has_users(studio: Studio) -> bool:
+    with studio.read() as reader:
+        return authentication.has_users(reader)
 
 
 def _require_database(studio: Studio) -> None:

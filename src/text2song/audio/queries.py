@@ -8,10 +8,11 @@ from sqlalchemy import select
 
 from text2song.audio.schemas import AudioSampleOut, ComparedSample, Comparison
 from text2song.audio.tables import AudioSample
-from text2song.db.pages import RowPage, newest_first
+from text2song.db.pages import RowPage
 from text2song.errors import InvalidInput, NotFound
 from text2song.sound.loudness import Loudness, playback_gain_db
 from text2song.studio import Reader
+from text2song.users.ownership import is_visible, page
 
 COMPARE_LIMIT: Final = 16
 
@@ -20,7 +21,7 @@ def get(reader: Reader, audio_id: uuid.UUID) -> AudioSample:
     """The sample with that id.
 
     Raises:
-        NotFound: when there is none.
+        NotFound: when there is none that the actor may see.
     """
     return _get_all(reader, [audio_id])[0]
 
@@ -39,7 +40,7 @@ def find(
         query = query.where(AudioSample.prompt_id == prompt_id)
     if adapter_id is not None:
         query = query.where(AudioSample.adapter_id == adapter_id)
-    return newest_first(reader.session, query, by=AudioSample.id, cursor=cursor, limit=limit)
+    return page(reader, query, table=AudioSample, cursor=cursor, limit=limit)
 
 
 def compare(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> Comparison:
@@ -64,7 +65,8 @@ def compare(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> Comparison:
 
 
 def _get_all(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> list[AudioSample]:
-    query = select(AudioSample).where(AudioSample.id.in_(audio_ids))
+    is_seen = is_visible(AudioSample, reader.actor)
+    query = select(AudioSample).where(AudioSample.id.in_(audio_ids), is_seen)
     found = {sample.id: sample for sample in reader.session.scalars(query)}
     for audio_id in audio_ids:
         if audio_id not in found:

@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, select
 
 from text2song.audio.tables import AudioSample
-from text2song.db.pages import RowPage, newest_first
+from text2song.db.pages import RowPage
 from text2song.errors import NotFound
 from text2song.generation.schemas import AdapterChoice, JobError, JobOut, JobSampleOut, Status, TakeOut
 from text2song.generation.tables import GenerationJob, GenerationTake
@@ -17,32 +17,39 @@ from text2song.jobs.order import Place, places
 from text2song.models import queries as models
 from text2song.models.tables import Model
 from text2song.studio import Reader
+from text2song.users.ownership import is_visible, page
 
 
 def get(reader: Reader, job_id: uuid.UUID) -> GenerationJob:
     """The job with that id.
 
     Raises:
-        NotFound: when there is none.
+        NotFound: when there is none that the actor may see.
     """
-    job = reader.session.get(GenerationJob, job_id)
-    if job is None:
-        raise NotFound(f"there is no generation job {job_id}. GET /generate lists those there are.")
-    return job
+    return get_all(reader, [job_id])[0]
 
 
 def get_all(reader: Reader, job_ids: Sequence[uuid.UUID]) -> list[GenerationJob]:
     """These jobs, in this order.
 
     Raises:
-        NotFound: when one of them does not exist.
+        NotFound: when one of them does not exist for the actor.
     """
-    query = select(GenerationJob).where(GenerationJob.id.in_(job_ids))
+    query = select(GenerationJob).where(_among(reader, job_ids))
     found = {job.id: job for job in reader.session.scalars(query)}
-    for job_id in job_ids:
-        if job_id not in found:
-            raise NotFound(f"there is no generation job {job_id}. GET /generate lists those there are.")
+    _require_all(job_ids, found)
     return [found[job_id] for job_id in job_ids]
+
+
+def require_visible(reader: Reader, job_ids: Collection[uuid.UUID]) -> None:
+    """Check that the actor may see all of these jobs, without reading more of them.
+
+    Raises:
+        NotFound: when one of them does not exist for the actor.
+    """
+    _require_all(
+        job_ids, set(reader.session.scalars(select(GenerationJob.id).where(_among(reader, job_ids))))
+    )
 
 
 def find(
@@ -54,11 +61,11 @@ def find(
         query = query.where(GenerationJob.status == status)
     if prompt_id is not None:
         query = query.where(GenerationJob.prompt_id == prompt_id)
-    return newest_first(reader.session, query, by=GenerationJob.id, cursor=cursor, limit=limit)
+    return page(reader, query, table=GenerationJob, cursor=cursor, limit=limit)
 
 
 def sequences(reader: Reader, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, tuple[int, bool]]:
-    """For each of these jobs that exists: its sequence, and whether it is final."""
+    """For each of these jobs that exists, whosever it is: its sequence, and whether it is final."""
     query = select(GenerationJob.id, GenerationJob.sequence, GenerationJob.status)
     rows = reader.session.execute(query.where(GenerationJob.id.in_(job_ids)))
     return {row.id: (row.sequence, row.status in FINAL) for row in rows}
@@ -70,6 +77,16 @@ def describe(reader: Reader, jobs: Sequence[GenerationJob]) -> list[JobOut]:
     samples = _samples(reader, takes)
     outlook = _outlook(reader, jobs)
     return [_described(job, takes[job.id], samples, outlook) for job in jobs]
+
+
+def _among(reader: Reader, job_ids: Collection[uuid.UUID]) -> ColumnElement[bool]:
+    return and_(GenerationJob.id.in_(job_ids), is_visible(GenerationJob, reader.actor))
+
+
+def _require_all(job_ids: Collection[uuid.UUID], found: Collection[uuid.UUID]) -> None:
+    for job_id in job_ids:
+        if job_id not in found:
+            raise NotFound(f"there is no generation job {job_id}. GET /generate lists those there are.")
 
 
 @dataclass(frozen=True, slots=True)

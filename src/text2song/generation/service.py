@@ -28,6 +28,8 @@ from text2song.prompts import queries as prompts
 from text2song.prompts import service as prompt_service
 from text2song.prompts.tables import Prompt
 from text2song.studio import Work
+from text2song.users.audit import note_if_anothers
+from text2song.users.ownership import require_own
 
 DEFAULT_DURATION_SECONDS: Final = 10.0
 
@@ -52,9 +54,17 @@ def submit(work: Work, body: GenerateIn, *, idempotency_key: str | None = None) 
 
 
 def cancel(work: Work, job_id: uuid.UUID) -> tuple[GenerationJob, bool]:
-    """Cancel a job, whatever its state; False when it was over already. Finished takes stay."""
-    queries.get(work, job_id)
+    """Cancel a job, whatever its state; False when it was over already. Finished takes stay.
+
+    Raises:
+        NotFound: when there is no such job.
+        Forbidden: it is somebody else's.
+    """
+    job = queries.get(work, job_id)
+    require_own(job, work.actor)
     changed = lifecycle.cancel(work.session, GenerationJob, job_id, now=work.clock())
+    if changed:
+        note_if_anothers(work, job, act="generation.cancel")
     work.session.expire_all()
     return queries.get(work, job_id), changed
 
@@ -67,6 +77,7 @@ def retry(work: Work, job_id: uuid.UUID, *, idempotency_key: str | None = None) 
 
     Raises:
         NotFound: when there is no such job.
+        Forbidden: it is somebody else's.
         Conflict: when there is nothing to retry.
         IdempotencyMismatch: when the key came with another request before.
     """
@@ -100,6 +111,7 @@ def _once(
 
 def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
     origin = queries.get(work, job_id)
+    require_own(origin, work.actor)
     if origin.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         raise Conflict(
             f"only a failed or cancelled job can be retried; this one is {origin.status}: submit a new one."
@@ -128,6 +140,7 @@ def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
         params=origin.generation_params,
         priority=origin.priority,
         takes=takes,
+        user_id=origin.user_id,
         fingerprint=origin.fingerprint,
     )
     job = _add(work, prompts.get(work, origin.prompt_id), plan)
@@ -154,6 +167,8 @@ class _Plan:
     params: dict[str, Any]
     priority: int
     takes: Sequence[_PlannedTake]
+    user_id: uuid.UUID | None
+    """Whose it will be; also where an admin asks for it again."""
     fingerprint: str | None = None
     """Of the only weights that will do."""
 
@@ -189,7 +204,8 @@ def _new(work: Work, body: GenerateIn) -> GenerationJob:
         )
         for number, side in enumerate(side for side in sides for _ in range(body.num_samples))
     ]
-    plan = _Plan(sentence, model, body.num_samples, sides, params, body.priority, takes)
+    user_id = work.actor.user_id
+    plan = _Plan(sentence, model, body.num_samples, sides, params, body.priority, takes, user_id)
     return _add(work, prompt, plan)
 
 
@@ -218,7 +234,8 @@ def _again(work: Work, body: GenerateIn) -> GenerationJob:
         "from_sample": str(sample.id),
     }
     take = _PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)
-    plan = _Plan(spec.sentence, model, 1, [side], params, body.priority, [take], model.fingerprint)
+    user_id = work.actor.user_id
+    plan = _Plan(spec.sentence, model, 1, [side], params, body.priority, [take], user_id, model.fingerprint)
     return _add(work, prompts.get(work, sample.prompt_id), plan)
 
 
@@ -227,8 +244,9 @@ def _add(work: Work, prompt: Prompt, plan: _Plan) -> GenerationJob:
     durations = [take.spec.duration_seconds for take in plan.takes]
     job = GenerationJob(
         prompt_id=prompt.id,
-        user_id=work.actor.user_id,
-        turn_key=str(work.actor.user_id or ""),
+        user_id=plan.user_id,
+        visibility=prompts.hold_visibility(work, prompt.id),
+        turn_key=str(plan.user_id or ""),
         priority=plan.priority,
         rows=len(plan.takes),
         cost=sum(durations),

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -17,7 +17,7 @@ from text2song.music.attributes import (
     clean_text,
 )
 from text2song.music.sentence import TEXT_LIMIT
-from text2song.prompts.examples import PROMPT_IN, PROMPT_OUT
+from text2song.prompts.examples import PROMPT_IN, PROMPT_OUT, PROMPT_PATCH
 from text2song.wire import Number, WireModel
 
 
@@ -33,6 +33,15 @@ def _one_line(text: str) -> str:
 
 Text = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT), AfterValidator(_one_line)]
 Word = Annotated[str, Field(min_length=1, max_length=WORD_LIMIT), AfterValidator(_one_line)]
+
+
+VisibilityName = Annotated[
+    Literal["private", "shared"],
+    Field(
+        description="Who sees the prompt, its jobs and its takes: its owner and admins, or everybody who is "
+        "logged in."
+    ),
+]
 
 
 class Attributes(WireModel):
@@ -92,3 +101,12 @@ class PromptOut(WireModel):
     sentence: str = Field(description="What the model reads.")
     created_at: dt.datetime
     user_id: uuid.UUID | None
+    visibility: VisibilityName
+
+
+class PromptPatch(WireModel):
+    """What can change of a prompt."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PROMPT_PATCH]})
+
+    visibility: VisibilityName
