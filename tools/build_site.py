@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -107,11 +108,17 @@ def is_built(web: Path, site: Path) -> bool:
 def _run(command: Sequence[str], *, cwd: Path, environ: Mapping[str, str]) -> None:
     try:
         subprocess.run(command, check=True, cwd=cwd, env=environ)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise SystemExit(
-            f"The site was not built: {error}\nThe lines above say why. Mend that, then run the same command "
-            "again."
-        ) from None
+    except OSError as error:
+        raise _stopped(command, why=f"cannot be run ({error.strerror})") from None
+    except subprocess.CalledProcessError as error:
+        raise _stopped(command, why=f"ended with {error.returncode}") from None
+
+
+def _stopped(command: Sequence[str], *, why: str) -> SystemExit:
+    return SystemExit(
+        f"The site was not built: `{shlex.join(command)}` {why}.\nThe lines above say why. Mend that, then "
+        "run the same command again."
+    )
 
 
 def main(root: Path = ROOT) -> None:

@@ -8,7 +8,7 @@ import re
 import subprocess
 from typing import Final
 
-from tools.set_up import ROOT, uv_environment
+from tools.set_up import ROOT, shared_environment
 
 HEADER: Final = "# Made by `make constraints`; every version here has passed the gate.\n"
 HELD: Final = re.compile(r"^torch==")
@@ -39,7 +39,7 @@ def main() -> None:
         check=True,
         input=held(current.read_text()),
         cwd=ROOT,
-        env=uv_environment(os.environ),
+        env=shared_environment(os.environ),
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 ABSENT: Final = ("alembic", "celery", "fastapi", "obstore", "sqlalchemy", "starlette", "uvicorn")
-"""Not pydantic and typer: they come with transformers' command line. The import contract forbids both."""
+"""Not pydantic and typer: they come with transformers, the tests' oracle. The contract forbids both."""
 
 
 def main(folders: list[str]) -> int:

@@ -9,6 +9,8 @@ import argparse
 import hashlib
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +26,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 QUIET_PIP: Final = ("--disable-pip-version-check", "install", "--quiet")
 PYLOCK: Final = ("--preview-features", "pylock")
 """uv calls the format experimental; its version is pinned above."""
+TORCH_FROM_INDEX: Final = "TORCH_FROM_INDEX"
+"""Set to anything, torch comes from the index of all other packages: its own may be out of reach."""
 STAMP: Final = "set-up.json"
 TIMEOUT_SECONDS: Final = 10.0
 """For asking how long one file is."""
@@ -41,8 +45,12 @@ class Environment:
 ENVIRONMENTS: Final = {
     "studio": Environment(".venv", "studio"),
     "dev": Environment(".venv", "dev"),
-    # Proves that the model layer works where nothing of the server is installed.
-    "model": Environment(".venv-model", "model", ("hypothesis", "pytest", "pytest-timeout", "pytest-xdist")),
+    # Proves that the model layer works without the server's packages. transformers is its tests' oracle.
+    "model": Environment(
+        ".venv-model",
+        "model",
+        ("hypothesis", "pytest", "pytest-timeout", "pytest-xdist", "transformers>=5.23,<6"),
+    ),
 }
 HOLDS: Final = {"studio": ("studio", "dev"), "dev": ("dev",), "model": ("model",)}
 """Which environments satisfy a wish for one."""
@@ -87,16 +95,21 @@ def is_ready(folder: Path, *, name: str, root: Path) -> bool:
     return is_same and stamp.get("name") in HOLDS[name] and (folder / "bin" / "python").exists()
 
 
-def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` for uv, which does not read pip's own variables."""
-    found = dict(environ)
-    find_links = environ.get("UV_FIND_LINKS") or ",".join(environ.get("PIP_FIND_LINKS", "").split())
-    index = environ.get("UV_DEFAULT_INDEX") or environ.get("PIP_INDEX_URL")
-    if find_links:
-        found["UV_FIND_LINKS"] = find_links
-    if index:
-        found["UV_DEFAULT_INDEX"] = index
-    return found
+def shared_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` where pip, which fetches uv, and uv hear the same: neither reads the other's variables."""
+    links = environ.get("UV_FIND_LINKS") or ",".join(environ.get("PIP_FIND_LINKS", "").split())
+    index = environ.get("UV_DEFAULT_INDEX") or environ.get("PIP_INDEX_URL", "")
+    offline = environ.get("UV_OFFLINE") or environ.get("PIP_NO_INDEX", "")
+    shared = {
+        "UV_FIND_LINKS": links,
+        "UV_DEFAULT_INDEX": index,
+        "UV_OFFLINE": offline,
+        "PIP_FIND_LINKS": environ.get("PIP_FIND_LINKS") or links.replace(",", " "),
+        "PIP_INDEX_URL": environ.get("PIP_INDEX_URL")
+        or re.sub(r"^[\w.-]+=", "", index),  # uv allows NAME=URL
+        "PIP_NO_INDEX": environ.get("PIP_NO_INDEX") or offline,
+    }
+    return {**environ, **{name: value for name, value in shared.items() if value}}
 
 
 def torch_options(environ: Mapping[str, str]) -> list[str]:
@@ -104,8 +117,8 @@ def torch_options(environ: Mapping[str, str]) -> list[str]:
 
     The registry's own build for Linux carries CUDA: gigabytes that a machine without a GPU cannot use.
     """
-    has_chosen = any(environ.get(v) for v in ("UV_FIND_LINKS", "PIP_FIND_LINKS", "UV_TORCH_BACKEND"))
-    return [] if has_chosen else ["--torch-backend=auto"]
+    choices = ("UV_FIND_LINKS", "PIP_FIND_LINKS", "UV_TORCH_BACKEND", TORCH_FROM_INDEX)
+    return [] if any(environ.get(name) for name in choices) else ["--torch-backend=auto"]
 
 
 def _size_bytes(file: Mapping[str, Any]) -> int | None:
@@ -143,15 +156,53 @@ def describe_download(download: Download) -> str:
     return line
 
 
+def advice(command: Sequence[str]) -> str:
+    """What a person can do about a step that failed, with the variables that lead around it."""
+    ways = {
+        "UV_DEFAULT_INDEX=URL": "packages from a mirror of PyPI",
+        "UV_OFFLINE=1 PIP_FIND_LINKS=FOLDER": "no network: every package from a folder of wheels,"
+        " those of uv, torch, hatchling and editables included",
+    }
+    if "--torch-backend=auto" in command:
+        ways[f"{TORCH_FROM_INDEX}=1"] = (
+            "where only torch's own index is out of reach: torch from the index of all other packages"
+            " (on Linux that is the build with CUDA: gigabytes)"
+        )
+    told = "\n".join(f"  {way}\n      {meaning}" for way, meaning in ways.items())
+    return (
+        "The lines above say why. Mend that, or set one of these before `make`, and run the same command"
+        f" again; it goes on from here.\n{told}"
+    )
+
+
 def _run(command: Sequence[str | Path], *, environ: Mapping[str, str]) -> None:
+    """Run one step in the root folder."""
+    words = [str(word) for word in command]
     try:
-        subprocess.run(command, check=True, cwd=ROOT, env=environ)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise SystemExit(
-            f"Set-up stopped: {error}\nThe lines above say why. Without a network, packages can come from a"
-            " folder of wheels (PIP_FIND_LINKS=) or a mirror (UV_DEFAULT_INDEX=). Then run the same command"
-            " again; it goes on from here."
-        ) from None
+        subprocess.run(words, check=True, cwd=ROOT, env=environ)
+    except OSError as error:
+        raise _stopped(words, why=f"cannot be run ({error.strerror})") from None
+    except subprocess.CalledProcessError as error:
+        raise _stopped(words, why=f"ended with {error.returncode}") from None
+
+
+def _stopped(words: Sequence[str], *, why: str) -> SystemExit:
+    return SystemExit(f"Set-up stopped: `{shlex.join(words)}` {why}.\n{advice(words)}")
+
+
+def fetch_uv(folder: Path, *, environ: Mapping[str, str]) -> None:
+    """With pip, whose warnings of places that do not exist are passed on only where nothing else has uv."""
+    words = [str(folder / "bin" / "python"), "-m", "pip", *QUIET_PIP, f"uv=={UV_VERSION}"]
+    held_back = []
+    with subprocess.Popen(words, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr or ():
+            if line.startswith("WARNING: Location "):
+                held_back.append(line)
+            else:
+                sys.stderr.write(line)
+    if process.returncode:
+        sys.stderr.writelines(held_back)
+        raise _stopped(words, why=f"ended with {process.returncode}")
 
 
 def _clear_if_moved(folder: Path) -> None:
@@ -161,7 +212,7 @@ def _clear_if_moved(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _install(wish: Environment, *, folder: Path, environ: Mapping[str, str]) -> None:
+def install(wish: Environment, *, folder: Path, environ: Mapping[str, str]) -> None:
     """Lock, say how much will be downloaded, and install the package in place with what it needs."""
     python, uv, lock = folder / "bin" / "python", folder / "bin" / "uv", folder / "pylock.toml"
     beside = folder / "beside.in"
@@ -190,14 +241,14 @@ def set_up(name: str) -> None:
     folder = ROOT / wish.folder
     if is_ready(folder, name=name, root=ROOT):
         return
-    environ = uv_environment(os.environ)
+    environ = shared_environment(os.environ)
     _clear_if_moved(folder)
     (folder / STAMP).unlink(missing_ok=True)
     print(f"Setting up {wish.folder} for text2song[{wish.extra}].", flush=True)
     if not folder.exists():
         _run([sys.executable, "-m", "venv", folder], environ=environ)
-    _run([folder / "bin" / "python", "-m", "pip", *QUIET_PIP, f"uv=={UV_VERSION}"], environ=environ)
-    _install(wish, folder=folder, environ=environ)
+    fetch_uv(folder, environ=environ)
+    install(wish, folder=folder, environ=environ)
     write_stamp(folder, name=name, root=ROOT)
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ from starlette.testclient import TestClient
 
 from tests.api.browser import needs_chromium, visit
 from tests.api.edge import make_app, make_client, serve
+from tests.studios import Desk, noise_info
 from text2song.api import docs_page
 from text2song.api.problems import EDGE_KINDS, KINDS
 from text2song.errors import MissingPart
+from text2song.models import service as models
+from text2song.models.queries import ALIVE_SECONDS
 
 
 @pytest.fixture(name="client")
@@ -49,7 +53,37 @@ def test_every_problem_is_described_where_its_type_leads(client: TestClient) -> 
 def test_without_its_package_the_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingPart, match="pip install"):
-        docs_page.docs_router()
+        docs_page.docs_router(tuple)
+
+
+def test_the_page_says_what_must_be_known_of_what_is_served(desk: Desk) -> None:
+    def notices() -> list[str]:
+        return re.findall(r'<p class="notice" role="status">(.*)</p>', desk.client.get("/docs").text)
+
+    (told,) = notices()
+    assert told.startswith("text2song/untrained-noise is served now. This model is untrained")
+    assert "<code>text2song model add facebook/musicgen-small</code>" in told
+    desk.clock.advance(ALIVE_SECONDS + 1)  # its worker has gone
+    with desk.studio.work() as work:
+        models.announce(work, replace(noise_info(), id="music", is_trained=True), worker="w", capacity=8)
+    assert notices() == []
+
+
+def test_a_notice_is_text_and_no_markup(desk: Desk) -> None:
+    with desk.studio.work() as work:
+        models.announce(work, replace(noise_info(), id="<script>`x`"), worker="w", capacity=8)
+    page = desk.client.get("/docs").text
+    assert "<script>`" not in page
+    assert "&lt;script&gt;<code>x</code> is served now." in page
+
+
+def test_the_documentation_is_shown_when_the_database_does_not_answer(desk: Desk) -> None:
+    database = desk.studio.settings.home / "studio.db"
+    database.rename(database.with_name("moved.db"))
+    assert desk.client.get("/models").status_code == 503
+    page = desk.client.get("/docs")
+    assert page.status_code == 200
+    assert 'class="notice"' not in page.text
 
 
 @needs_chromium

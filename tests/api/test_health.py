@@ -1,10 +1,31 @@
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
 from structlog.testing import capture_logs
 
 from tests.api.edge import LOOPBACK, make_client
+from tests.db.disks import forbid_writing, small_disk
 from text2song import __version__
+from text2song.api import health
 from text2song.api.app import create_app
 from text2song.api.health import ReadyCheck
+from text2song.api.main import build_api
+from text2song.blobs.local import LocalBlobs
 from text2song.errors import DatabaseBusy
+from text2song.studio import Studio
+
+
+@dataclass
+class Watch:
+    """In place of the module `time`."""
+
+    monotonic: Callable[[], float]
 
 
 def fine() -> None:
@@ -42,3 +63,65 @@ def test_it_names_all_that_is_not_ready() -> None:
     assert "blobs" not in detail
     assert "secret" not in response.text
     assert [line["check"] for line in lines if line["event"] == "ready_check_broke"] == ["queue"]
+
+
+def test_an_answer_that_costs_something_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    now = 1000.0
+
+    def check() -> None:
+        asked.append(now)
+        if len(asked) == 1:
+            locked()
+
+    monkeypatch.setattr(health, "time", Watch(lambda: now))
+    checks = [ReadyCheck("database", check, keep_seconds=3.0), ReadyCheck("worker", fine)]
+    client = make_client(create_app(LOOPBACK, routers=[], ready_checks=checks))
+    assert [client.get("/readyz").status_code for _ in range(3)] == [503] * 3
+    now += 2.9
+    assert client.get("/readyz").status_code == 503
+    now += 0.1
+    assert [client.get("/readyz").status_code for _ in range(3)] == [200] * 3
+    assert asked == [1000.0, 1003.0]
+
+
+def test_many_who_ask_at_once_wait_for_one_look() -> None:
+    asked: list[int] = []
+
+    def check() -> None:
+        asked.append(1)
+        time.sleep(0.2)
+
+    checks = [ReadyCheck("database", check, keep_seconds=60.0)]
+    client = make_client(create_app(LOOPBACK, routers=[], ready_checks=checks))
+    with ThreadPoolExecutor(8) as threads:
+        statuses = list(threads.map(lambda _: client.get("/readyz").status_code, range(8)))
+    assert (statuses, asked) == ([200] * 8, [1])
+
+
+def test_it_is_not_ready_while_a_disk_is_full(studio: Studio, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", megabytes=1) as disk:
+        small = replace(studio, blobs=LocalBlobs(disk / "blobs"))
+        (disk / "stuffing").write_bytes(bytes(1024 * 1024))
+        detail = make_client(build_api(small)).get("/readyz").json()["detail"]
+    assert "blobs: " in detail
+    assert "full" in detail
+    assert "database" not in detail
+
+
+def test_it_is_not_ready_while_a_disk_can_only_be_read(studio: Studio, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", megabytes=1) as disk:
+        small = replace(studio, blobs=LocalBlobs(disk / "blobs"))
+        assert make_client(build_api(small)).get("/readyz").status_code == 200
+        forbid_writing(disk)
+        answer = make_client(build_api(small)).get("/readyz")
+    assert answer.status_code == 503
+    assert "cannot be written" in answer.json()["detail"]
+
+
+def test_it_is_not_ready_while_another_program_keeps_the_database(studio: Studio) -> None:
+    with closing(sqlite3.connect(studio.settings.home / "studio.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        detail = make_client(build_api(studio)).get("/readyz").json()["detail"]
+        other.execute("ROLLBACK")
+    assert "database: another program keeps the database locked" in detail

@@ -6,7 +6,9 @@ import hashlib
 import re
 import threading
 import urllib.parse
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +19,8 @@ import pytest
 from tests.benches import Bench
 from tests.studios import Desk
 from text2song.audio.endpoints import FormatName
+from text2song.audio.tables import AudioSample
+from text2song.models import service as models
 from text2song.sound.files import FORMATS, decode, read_tags
 
 
@@ -256,6 +260,26 @@ def test_flac_is_what_comes_where_no_format_is_named(sample: dict[str, Any], sha
     answer = shared_desk.client.get(f"/audio/{sample['id']}/download")
     assert answer.headers["content-type"] == "audio/flac"
     assert "prompt: a slow walk home" in read_tags(answer.content)["comment"]
+
+
+@pytest.mark.parametrize("kind", FORMATS.values(), ids=lambda kind: str(kind.name))
+def test_noise_says_so_in_its_file_whatever_its_model_learnt_since(
+    bench: Bench,
+    kind: Any,  # noqa: ANN401  # pytest's parameter
+) -> None:
+    sample = bench.sample(bench.make(generation_params={"duration": 0.5}))
+    with bench.desk.studio.work() as work:
+        models.announce(work, replace(bench.info, is_trained=True), worker="w", capacity=1)
+
+    def comment() -> str:
+        answer = bench.desk.client.get(f"/audio/{sample['id']}/download?format={kind.name}")
+        return str(read_tags(answer.content)["comment"])
+
+    assert comment().startswith("This is noise, not music")
+    with bench.desk.studio.work() as work:  # as it is where a trained model made it
+        row = work.session.get_one(AudioSample, uuid.UUID(sample["id"]))
+        row.provenance = {**row.provenance, "is_trained": True}
+    assert comment().startswith("prompt: a slow walk home")
 
 
 def test_a_format_that_nobody_writes_is_refused(sample: dict[str, Any], shared_desk: Desk) -> None:

@@ -115,7 +115,7 @@ def test_the_record_says_how_the_sample_came_to_be(
     provenance = sample["provenance"]
     assert (provenance["revision"], provenance["fingerprint"]) == (info.revision, info.fingerprint)
     assert (provenance["license"], provenance["dtype"]) == (info.license, "float32")
-    assert set(provenance["versions"]) == {"text2song", "torch", "transformers"}
+    assert set(provenance["versions"]) == {"text2song", "torch", "tokenizers"}
     assert provenance["token_ids"][-1] == 1  # T5's end of the sentence
     assert len(provenance["token_ids"]) == len("a slow walk home") + 1
 

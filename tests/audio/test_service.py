@@ -38,6 +38,7 @@ def test_a_deleted_sample_is_gone_from_everywhere(bench: Bench) -> None:
     assert [sample["id"] for sample in told["samples"]] == [stays["id"]]
     assert (told["takes"][0]["status"], told["takes"][0]["audio_id"]) == ("succeeded", None)
     assert told["status"] == "succeeded"
+    assert told["sequence"] == job["sequence"] + 1
     assert client.delete(f"/audio/{gone['id']}").status_code == 404
 
 

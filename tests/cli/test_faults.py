@@ -10,7 +10,7 @@ from text2song.errors import MissingPart, NotFound, StorageFailed, StorageFull
     ("package", "extra"),
     [
         ("torch", "model"),
-        ("transformers.models.musicgen", "model"),
+        ("tokenizers.models", "model"),
         ("fastapi", "server"),
         ("rich", "server"),
     ],

@@ -280,3 +280,10 @@ def test_a_link_leads_to_the_bytes_or_there_is_none(store: ObjectBlobs) -> None:
 
     assert link is None or (isinstance(link, Path) and link.read_bytes() == b"abc")
     assert (link is None) == isinstance(store, MemoryBlobs)
+
+
+def test_a_store_that_can_be_written_says_nothing_and_keeps_nothing(store: ObjectBlobs) -> None:
+    store.require_writable()
+    store.put(b"abc", folder="audio", suffix=".flac")
+    store.require_writable()
+    assert [stat.size_bytes for folder in ("audio", "peaks", "codes") for stat in store.list(folder)] == [3]

@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -28,3 +28,10 @@ def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
 def forbid_writing(disk: Path) -> None:
     """From now on the disk can only be read."""
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+
+
+def fill(filler: Path) -> None:
+    """Take all the space that the disk has left."""
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))

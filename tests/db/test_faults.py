@@ -2,16 +2,16 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event, insert, text
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, InternalError, OperationalError, ProgrammingError
 from structlog.testing import capture_logs
 
-from tests.db.disks import forbid_writing, small_disk
+from tests.db.disks import fill, forbid_writing, small_disk
 from tests.studios import START
 from text2song.blobs.memory import MemoryBlobs
 from text2song.db import engine as engines
@@ -47,13 +47,6 @@ def here(tmp_path: Path) -> Iterator[Studio]:
 def add(work: Work, name: str) -> None:
     work.session.add(User(name=name, created_at=START))
     work.session.flush()
-
-
-def fill(filler: Path) -> None:
-    """Take all the space that the disk has left."""
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
 
 
 def names(studio: Studio) -> list[str]:
@@ -178,6 +171,9 @@ def test_what_postgresql_says_goes_to_the_log_and_not_to_clients(
 def test_postgresql_refusals_are_known_whatever_class_the_driver_gives_them() -> None:
     error = explain(ProgrammingError("CREATE TABLE", {}, DriverError("42501")))
     assert isinstance(error, StorageFailed)
+    standby = explain(InternalError("UPDATE", {}, DriverError("25006")))
+    assert isinstance(standby, StorageFailed)
+    assert "takes no writes" in standby.message
     assert explain(ProgrammingError("SELECT absent", {}, DriverError("42P01"))) is None
 
 

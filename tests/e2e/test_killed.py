@@ -53,7 +53,7 @@ def test_jobs_survive_kills(seed: int, kills: int, tmp_path: Path, record_figure
     record_figure("slowest new claim after a restart", slowest_reclaim, "s")
 
 
-@pytest.mark.proof  # in short: cli/test_serve.py stops a server, worker/test_main.py goes on
+@pytest.mark.proof  # in short: cli/serve/test_command.py stops a server, worker/test_main.py goes on
 def test_a_stopped_server_hands_its_work_back_at_once(tmp_path: Path) -> None:
     with served(tmp_path / "home") as server:
         job_id = _submitted(server, 0, duration=30)

@@ -12,6 +12,8 @@ from tests.studios import Desk
 from text2song.errors import InvalidInput, OutOfMemory
 from text2song.generation.job import GenerationHandler
 from text2song.generation.tables import KIND, GenerationTake
+from text2song.jobs import lifecycle
+from text2song.jobs.leases import Leases
 from text2song.jobs.runner import Pace, Runner
 from text2song.model.protocol import RowResult, Watch
 from text2song.music.spec import GenerationSpec
@@ -59,6 +61,32 @@ def test_one_take_that_does_not_fit_is_told_after_its_attempts(bench: Bench) -> 
         bench.desk.clock.advance(60)
     assert bench.job(job)["status"] == "failed"
     assert bench.job(job)["error"]["code"] == "out_of_memory"
+
+
+def test_one_take_that_does_not_fit_is_the_trouble_of_its_own_job_alone(bench: Bench) -> None:
+    def too_large(desk: Desk, result: RowResult) -> RowResult:
+        del desk
+        if len(bench.batches[-1]) > 1 or bench.batches[-1][0].duration_seconds > 1:
+            raise OutOfMemory("no memory left to compose a take.")
+        return result
+
+    bench.trouble = too_large
+    large, small = (bench.desk.submit(generation_params={"duration": seconds}) for seconds in (2, 0.5))
+    handler = GenerationHandler(bench.desk.studio, bench)
+    for _ in range(2):  # both, then one alone: what was claimed may be more than what fits by now
+        with bench.desk.studio.work() as work:
+            claims = [
+                lifecycle.claim(work.session, handler.table, worker="w", now=work.clock(), lease_seconds=60)
+                for _ in range(2)
+            ]
+        leases = Leases(lambda _: set(), beat_seconds=60, lease_seconds=60)
+        handler.run([claim for claim in claims if claim], leases, is_stopping=lambda: False)
+    assert [len(batch) for batch in bench.batches] == [2, 1]
+    waits, goes_on = bench.job(large), bench.job(small)
+    assert (waits["status"], waits["error"]["code"]) == ("queued", "out_of_memory")
+    assert (goes_on["status"], goes_on["error"], goes_on["attempts"]) == ("queued", None, 0)
+    bench.work()
+    assert bench.job(small)["status"] == "succeeded"  # while the other one waits for its next attempt
 
 
 def test_a_model_that_forgets_a_take_is_an_error_and_not_a_success(bench: Bench) -> None:

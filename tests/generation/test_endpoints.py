@@ -83,6 +83,7 @@ def test_the_body_of_a_job_is_complete(desk: Desk) -> None:
             "guidance_scale": 3.0,
             "duration": 2.0,
         },
+        "from_sample": None,
         "takes": [{"take": 0, "seed": 7, **take}, {"take": 1, "seed": 8, **take}],
         "samples": [],
         "retry_of": None,

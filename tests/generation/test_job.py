@@ -211,12 +211,17 @@ def test_a_sample_is_made_again_from_its_own_record(bench: Bench) -> None:
     assert answer.status_code == 202
     assert answer.json()["prompt_id"] == job["prompt_id"]
     assert answer.json()["priority"] == -2
-    assert answer.json()["generation_params"] == {**params, "from_sample": sample["id"]}
+    assert answer.json()["generation_params"] == params
+    assert answer.json()["from_sample"] == sample["id"]
     bench.work()
     again = bench.sample(answer.json())
     for same in ("codes_sha256", "sha256", "generation_params", "sentence", "model", "provenance"):
         assert again[same] == sample[same]
     assert again["id"] != sample["id"]
+    assert bench.desk.client.delete(f"/audio/{sample['id']}").status_code == 204
+    assert (
+        bench.job(answer.json())["from_sample"] == sample["id"]
+    )  # it was made from it, whatever became of it
 
 
 def test_a_model_with_other_weights_cannot_make_a_sample_again(bench: Bench) -> None:

@@ -7,6 +7,7 @@ from tests.benches import Bench
 from tests.studios import Desk
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import lifecycle
+from text2song.model.protocol import RowResult
 
 
 def test_a_waiting_job_is_cancelled(desk: Desk) -> None:
@@ -139,3 +140,34 @@ def test_a_prompt_with_takes_stays_and_says_why(bench: Bench) -> None:
     sample = desk.client.get(f"/generate/{job['id']}").json()["samples"][0]
     assert desk.client.delete(f"/audio/{sample['id']}").status_code == 204
     assert desk.client.delete(f"/prompts/{job['prompt_id']}").status_code == 204
+
+
+def test_a_deleted_sample_is_news_of_its_job_and_of_no_other(bench: Bench) -> None:
+    made, other = (bench.make(num_samples=2, generation_params={"duration": 0.5}) for _ in range(2))
+    assert bench.desk.client.delete(f"/audio/{made['samples'][0]['id']}").status_code == 204
+    assert bench.job(other) == other
+    seen = bench.job(made)
+    assert seen["sequence"] > made["sequence"]
+    assert [take["audio_id"] for take in seen["takes"]] == [None, made["samples"][1]["id"]]
+    assert bench.desk.client.delete(f"/audio/{made['samples'][0]['id']}").status_code == 404
+    assert bench.job(made) == seen
+
+
+def test_who_waits_for_a_running_job_hears_that_a_take_of_it_was_deleted(bench: Bench) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def delete_the_first(desk: Desk, result: RowResult) -> RowResult:
+        job = desk.client.get("/generate").json()["items"][0]
+        if job["samples"]:
+            desk.client.delete(f"/audio/{job['samples'][0]['id']}")
+            query = {"wait": 30, "since": job["sequence"]}
+            seen.extend([job, desk.client.get(f"/generate/{job['id']}", params=query).json()])
+        return result
+
+    bench.trouble = delete_the_first
+    bench.make(num_samples=2, generation_params={"duration": 0.5})
+    before, after = seen
+    assert (before["status"], after["status"]) == ("running", "running")
+    assert len(before["samples"]) == 1
+    assert (after["samples"], after["takes"][0]["audio_id"]) == ([], None)
+    assert after["sequence"] > before["sequence"]

@@ -270,7 +270,7 @@ def test_nothing_that_the_queue_asks_reads_the_finished_jobs(busy: Busy) -> None
     event.remove(busy.studio.engine, "before_cursor_execute", note)
 
     statements = [(sql, values) for sql, values in asked if "generation_jobs" in sql]
-    assert len(statements) == 9
+    assert len(statements) == 10
     with closing(sqlite3.connect(busy.studio.settings.home / "studio.db")) as database:
         for sql, values in statements:
             plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", values)]

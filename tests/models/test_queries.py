@@ -69,3 +69,18 @@ def test_only_noise_has_a_notice(studio: Studio) -> None:
         model.is_trained = True
         assert queries.notice_of(model) is None
         reader.session.expunge(model)
+
+
+def test_notices_are_of_what_is_served_now(studio: Studio, clock: Clock) -> None:
+    def told() -> list[str]:
+        with studio.read() as reader:
+            return queries.notices(reader)
+
+    assert told() == []
+    announce(studio, NOISE_MODEL)
+    assert told() == [f"{NOISE_MODEL} is served now. {queries.NOISE_NOTICE}"]
+    clock.advance(queries.ALIVE_SECONDS + 1)  # its worker has gone
+    assert told() == []
+    with studio.work() as work:
+        service.announce(work, replace(noise_info(), id="music", is_trained=True), worker="w", capacity=8)
+    assert told() == []

@@ -59,20 +59,36 @@ def test_a_damaged_stamp_is_no_stamp(root: Path) -> None:
 def test_uv_chooses_torch_unless_the_person_has_chosen() -> None:
     assert set_up.torch_options({}) == ["--torch-backend=auto"]
     assert set_up.torch_options({"PIP_FIND_LINKS": ""}) == ["--torch-backend=auto"]
-    for variable in ("PIP_FIND_LINKS", "UV_FIND_LINKS", "UV_TORCH_BACKEND"):
+    for variable in ("PIP_FIND_LINKS", "UV_FIND_LINKS", "UV_TORCH_BACKEND", "TORCH_FROM_INDEX"):
         assert set_up.torch_options({variable: "something"}) == []
 
 
 def test_pips_variables_reach_uv() -> None:
-    environ = set_up.uv_environment({"PIP_FIND_LINKS": "wheels more", "PIP_INDEX_URL": "mirror", "A": "1"})
+    given = {"PIP_FIND_LINKS": "wheels more", "PIP_INDEX_URL": "mirror", "PIP_NO_INDEX": "1", "A": "1"}
+    environ = set_up.shared_environment(given)
     assert environ["UV_FIND_LINKS"] == "wheels,more"  # pip separates by spaces, uv by commas
     assert environ["UV_DEFAULT_INDEX"] == "mirror"
+    assert environ["UV_OFFLINE"] == "1"
     assert environ["A"] == "1"
 
 
+@pytest.mark.parametrize("index", ["https://mirror/simple?a=b", "ours=https://mirror/simple?a=b"])
+def test_uvs_variables_reach_pip_which_fetches_uv(index: str) -> None:
+    given = {"UV_FIND_LINKS": "wheels,more", "UV_DEFAULT_INDEX": index, "UV_OFFLINE": "1"}
+    environ = set_up.shared_environment(given)
+    assert environ["PIP_FIND_LINKS"] == "wheels more"
+    assert environ["PIP_INDEX_URL"] == "https://mirror/simple?a=b"
+    assert environ["PIP_NO_INDEX"] == "1"
+    assert environ["UV_DEFAULT_INDEX"] == index
+
+
+def test_nothing_is_made_up() -> None:
+    assert set_up.shared_environment({"A": "1"}) == {"A": "1"}
+
+
 def test_uvs_own_variables_win() -> None:
-    environ = set_up.uv_environment({"PIP_FIND_LINKS": "pip", "UV_FIND_LINKS": "uv"})
-    assert environ["UV_FIND_LINKS"] == "uv"
+    environ = set_up.shared_environment({"PIP_FIND_LINKS": "pip", "UV_FIND_LINKS": "uv"})
+    assert (environ["PIP_FIND_LINKS"], environ["UV_FIND_LINKS"]) == ("pip", "uv")
 
 
 def test_a_download_is_the_largest_fitting_file_of_each_package(tmp_path: Path) -> None:

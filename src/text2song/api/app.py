@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from text2song import __version__
 from text2song.api.body_limit import BodyLimit
-from text2song.api.docs_page import docs_router
+from text2song.api.docs_page import Notices, docs_router
 from text2song.api.doubled_names import refuse_doubled_names
 from text2song.api.head import HeadFromGet
 from text2song.api.health import ReadyCheck, health_router
@@ -33,8 +33,8 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _DESCRIPTION: Final = """\
 Music from words: ask for takes, follow them, listen and compare.
 
-Until a trained model is named, what is served is **untrained noise**, not music: `GET /models` says what is
-served and what to know of it.
+`GET /models` says which models are served, and what a listener must know of each: one that was never trained
+makes noise, not music.
 
 Every list answers `{"items", "next_cursor"}`. Every error is `application/problem+json` with a stable
 `code`; all codes are listed at [/docs/problems](/docs/problems).
@@ -72,9 +72,10 @@ def create_app(
     *,
     routers: Sequence[APIRouter],
     ready_checks: Sequence[ReadyCheck] = (),
+    notices: Notices = tuple,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
-    """The whole HTTP application; nothing global is touched.
+    """The whole HTTP application; nothing global is touched. `notices` stand above the documentation.
 
     Raises:
         MissingPart: a package of the server is not installed.
@@ -94,7 +95,7 @@ def create_app(
     )
     for kind in (StudioError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, handle)
-    for router in (*routers, health_router(ready_checks), docs_router(), _root_router(options)):
+    for router in (*routers, health_router(ready_checks), docs_router(notices), _root_router(options)):
         app.include_router(router)
     if options.site_folder is not None:
         app.mount("/studio", SitePages(options.site_folder), name="studio")

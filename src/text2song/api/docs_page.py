@@ -6,7 +6,8 @@ Swagger UI 5 or later: FastAPI writes OpenAPI 3.1, which version 4 refuses to sh
 
 import html
 import importlib.util
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,7 @@ main { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; line-height: 1.5; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: 0.4rem 0.8rem; border-bottom: 1px solid #ccc; }
 tr:target { background: #fff3c4; }
+.notice { margin: 0; padding: 0.8rem 1.2rem; background: #fff3c4; color: #222; line-height: 1.5; }
 @media (prefers-color-scheme: dark) {
   html:has(main) { background: #16181d; color: #e6e6e6; }
   tr:target { background: #4a3d00; }
@@ -56,6 +58,7 @@ _DOCS: Final = """\
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="docs/swagger-ui.css">
 <link rel="stylesheet" href="docs/page.css">
+{notices}
 <div id="docs"></div>
 <noscript>This page needs JavaScript; the same description, as JSON, is at /openapi.json.</noscript>
 <script src="docs/swagger-ui-bundle.js"></script>
@@ -85,7 +88,11 @@ stays the same from version to version; its <code>detail</code> says what to do 
 """
 
 
-def docs_router() -> APIRouter:
+Notices = Callable[[], Sequence[str]]
+"""What whoever opens the documentation must know now, in sentences; `code` stands in backticks."""
+
+
+def docs_router(notices: Notices) -> APIRouter:
     """`/docs`, `/docs/problems` and the files that they load.
 
     Raises:
@@ -96,8 +103,8 @@ def docs_router() -> APIRouter:
     problems_page = _PROBLEMS.format(rows="\n".join(_row(*entry) for entry in _all_kinds().items()))
 
     @router.get("/docs")
-    async def show_docs() -> Response:
-        return _page(_DOCS)
+    def show_docs() -> Response:
+        return _page(_DOCS.replace("{notices}", "\n".join(map(_notice, notices()))))
 
     @router.get("/docs/problems")
     async def show_problems() -> Response:
@@ -130,6 +137,11 @@ def _swagger_folder() -> Path:
 
 def _page(text: str) -> Response:
     return HTMLResponse(text, headers={"Content-Security-Policy": PAGE_CONTENT_POLICY})
+
+
+def _notice(text: str) -> str:
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return f'<p class="notice" role="status">{marked}</p>'
 
 
 def _all_kinds() -> dict[str, Kind]:

@@ -5,25 +5,34 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import structlog
 from fastapi import FastAPI
-from sqlalchemy import text
 
 import text2song
 from text2song.api.app import ApiOptions, create_app
 from text2song.api.health import ReadyCheck
 from text2song.api.login import Login
 from text2song.audio.endpoints import router as audio
+from text2song.db.writable import require_writable
+from text2song.errors import StudioError
 from text2song.generation import queries as generations
 from text2song.generation.endpoints import router as generate
+from text2song.generation.endpoints import samples_router
 from text2song.jobs.watch import Watcher
+from text2song.models import queries as model_queries
 from text2song.models.endpoints import router as models
 from text2song.prompts.endpoints import router as prompts
 from text2song.studio import Studio
 from text2song.users import authentication
 
-ROUTERS: Final = (prompts, generate, audio, models)
+_log = structlog.stdlib.get_logger(__name__)
+
+ROUTERS: Final = (prompts, generate, audio, samples_router, models)
 SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
 """The built web studio, where the package carries one."""
+
+KEEP_SECONDS: Final = 3.0
+"""How long it is believed that the storages can be written: whoever polls costs them nothing."""
 
 
 def build_api(
@@ -51,10 +60,11 @@ def build_api(
         ),
         routers=ROUTERS,
         ready_checks=(
-            ReadyCheck("database", lambda: _require_database(studio)),
-            ReadyCheck("blobs", lambda: _require_blobs(studio)),
+            ReadyCheck("database", lambda: require_writable(studio.engine), keep_seconds=KEEP_SECONDS),
+            ReadyCheck("blobs", studio.blobs.require_writable, keep_seconds=KEEP_SECONDS),
             *ready_checks,
         ),
+        notices=lambda: _notices(studio),
     )
 
     def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, bool]]:
@@ -75,10 +85,11 @@ def _has_users(studio: Studio) -> bool:
         return authentication.has_users(reader)
 
 
-def _require_database(studio: Studio) -> None:
-    with studio.read() as reader:
-        reader.session.execute(text("SELECT 1"))
-
-
-def _require_blobs(studio: Studio) -> None:
-    next(iter(studio.blobs.list("audio")), None)
+def _notices(studio: Studio) -> list[str]:
+    """None where the database does not answer: the documentation is needed then, too."""
+    try:
+        with studio.read() as reader:
+            return model_queries.notices(reader)
+    except StudioError as error:
+        _log.warning("no notices for the documentation", code=error.code)
+        return []

@@ -159,6 +159,7 @@ def transcode(blobs: BlobStore, sample: AudioSample, *, into: AudioFormat) -> by
         model=sample.model,
         adapters=[adapter["digest"] for adapter in sample.generation_params["adapters"]],
         date=sample.created_at.date().isoformat(),
+        is_untrained_noise=not sample.provenance["is_trained"],
     )
     return encode(decode(stored), into=into, tags=tags)
 

@@ -1,16 +1,16 @@
-"""`/audio`."""
+"""`/audio`, but for the deletion: `generation` does that, since it is news of a job too."""
 
 import uuid
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Query, Request, Response
 
-from text2song.audio import delivery, queries, service
+from text2song.audio import delivery, queries
 from text2song.audio.schemas import AudioSampleOut, Comparison, PeaksOut
 from text2song.audio.tables import AudioSample
 from text2song.db.pages import DEFAULT_LIMIT
 from text2song.sound.files import FORMATS
-from text2song.units import ReaderUnit, Visit, VisitUnit, WorkUnit
+from text2song.units import ReaderUnit, Visit, VisitUnit
 from text2song.wire import IDS_PATTERN, Cursor, Id, Limit, Page, ids_of, problem_responses
 
 router = APIRouter(prefix="/audio", tags=["audio"])
@@ -81,14 +81,6 @@ def compare_audio(
 def get_audio(audio_id: Id, reader: ReaderUnit) -> AudioSampleOut:
     """One sample: what it is and how it was made."""
     return queries.describe(queries.get(reader, audio_id))
-
-
-@router.delete(
-    "/{audio_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(404, 409, 422)
-)
-def delete_audio(audio_id: Id, work: WorkUnit) -> None:
-    """Delete a sample for good."""
-    service.delete(work, audio_id)
 
 
 @router.head("/{audio_id}/stream", include_in_schema=False)

@@ -40,7 +40,7 @@ SAMPLE_OUT: Final[dict[str, Any]] = {
         "license": "CC-BY-NC-4.0",
         "is_trained": True,
         "dtype": "float32",
-        "versions": {"text2song": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
+        "versions": {"text2song": "0.1.0", "torch": "2.13.0", "tokenizers": "0.23.3"},
         "token_ids": [1978, 6899, 18, 89, 23, 1],
     },
     "created_at": "2026-01-01T12:00:09Z",

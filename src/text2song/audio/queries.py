@@ -6,15 +6,17 @@ from typing import Final
 
 from sqlalchemy import select
 
-from text2song.audio.schemas import AudioSampleOut, ComparedSample, Comparison
+from text2song.audio.schemas import AudioSampleOut, ComparedSample, Comparison, Provenance, TakeParams
 from text2song.audio.tables import AudioSample
+from text2song.db import rows
 from text2song.db.pages import RowPage
-from text2song.errors import InvalidInput, NotFound
+from text2song.errors import InvalidInput
 from text2song.sound.loudness import Loudness, playback_gain_db
 from text2song.studio import Reader
-from text2song.users.ownership import is_visible, page
+from text2song.users.ownership import page, visible
 
 COMPARE_LIMIT: Final = 16
+_PLACE: Final = rows.Place("audio sample", "/audio")
 
 
 def get(reader: Reader, audio_id: uuid.UUID) -> AudioSample:
@@ -23,7 +25,7 @@ def get(reader: Reader, audio_id: uuid.UUID) -> AudioSample:
     Raises:
         NotFound: when there is none that the actor may see.
     """
-    return _get_all(reader, [audio_id])[0]
+    return rows.get(reader.session, AudioSample, audio_id, place=_visible_to(reader))
 
 
 def find(
@@ -35,11 +37,8 @@ def find(
     limit: int,
 ) -> RowPage[AudioSample]:
     """A page of samples, newest first."""
-    query = select(AudioSample)
-    if prompt_id is not None:
-        query = query.where(AudioSample.prompt_id == prompt_id)
-    if adapter_id is not None:
-        query = query.where(AudioSample.adapter_id == adapter_id)
+    wanted = {AudioSample.prompt_id: prompt_id, AudioSample.adapter_id: adapter_id}
+    query = rows.matching(select(AudioSample), wanted)
     return page(reader, query, table=AudioSample, cursor=cursor, limit=limit)
 
 
@@ -52,7 +51,7 @@ def compare(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> Comparison:
     """
     if not 1 <= len(audio_ids) <= COMPARE_LIMIT or len(set(audio_ids)) < len(audio_ids):
         raise InvalidInput(f"give 1 to {COMPARE_LIMIT} different ids, separated by commas.", field="ids")
-    samples = _get_all(reader, audio_ids)
+    samples = rows.get_all(reader.session, AudioSample, audio_ids, place=_visible_to(reader))
     gains = playback_gain_db([Loudness(s.loudness_lufs, s.true_peak_dbtp) for s in samples])
     return Comparison(
         items=[
@@ -64,18 +63,9 @@ def compare(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> Comparison:
     )
 
 
-def _get_all(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> list[AudioSample]:
-    is_seen = is_visible(AudioSample, reader.actor)
-    query = select(AudioSample).where(AudioSample.id.in_(audio_ids), is_seen)
-    found = {sample.id: sample for sample in reader.session.scalars(query)}
-    for audio_id in audio_ids:
-        if audio_id not in found:
-            raise NotFound(f"there is no audio sample {audio_id}. GET /audio lists those there are.")
-    return [found[audio_id] for audio_id in audio_ids]
-
-
 def describe(sample: AudioSample) -> AudioSampleOut:
     """The wire form."""
+    provenance = Provenance.model_validate(sample.provenance)
     return AudioSampleOut(
         id=sample.id,
         prompt_id=sample.prompt_id,
@@ -92,9 +82,13 @@ def describe(sample: AudioSample) -> AudioSampleOut:
         true_peak_dbtp=sample.true_peak_dbtp,
         sentence=sample.sentence,
         model=sample.model,
-        is_untrained_noise=not sample.provenance["is_trained"],
-        generation_params=sample.generation_params,
-        provenance=sample.provenance,
+        is_untrained_noise=not provenance.is_trained,
+        generation_params=TakeParams.model_validate(sample.generation_params),
+        provenance=provenance,
         created_at=sample.created_at,
         user_id=sample.user_id,
     )
+
+
+def _visible_to(reader: Reader) -> rows.Place:
+    return visible(_PLACE, AudioSample, reader.actor)

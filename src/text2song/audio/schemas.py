@@ -2,12 +2,49 @@
 
 import datetime as dt
 import uuid
-from typing import Any
 
 from pydantic import ConfigDict, Field
 
 from text2song.audio.examples import COMPARISON, PEAKS_OUT, SAMPLE_OUT
 from text2song.wire import WireModel
+
+
+class ResolvedParams(WireModel):
+    """How takes are drawn: nothing is left to a default that might change."""
+
+    seed: int = Field(description="Of this take; of a job: of the first take of each side.")
+    temperature: float
+    top_k: int = Field(description="0 keeps every code.")
+    top_p: float = Field(description="1 keeps the whole distribution.")
+    guidance_scale: float = Field(description="1 is no guidance.")
+    duration: float = Field(description="Seconds.")
+
+
+class UsedAdapter(WireModel):
+    """An adapter that acted."""
+
+    digest: str = Field(description="sha256 of its bundle.")
+    weight: float
+
+
+class TakeParams(ResolvedParams):
+    """All that determines the codes of a take, given a model."""
+
+    sentence: str = Field(description="What the model read.")
+    adapters: list[UsedAdapter] = Field(description="Those that acted together; empty for the bare model.")
+
+
+class Provenance(WireModel):
+    """What else was so when a take was made."""
+
+    model: str
+    revision: str
+    fingerprint: str = Field(description="sha256 over the model's configuration and weights.")
+    license: str = Field(description="Of the weights, at that time.")
+    is_trained: bool = Field(description="False where random weights made noise.")
+    dtype: str = Field(description="What the model computed in.")
+    versions: dict[str, str] = Field(description="Of the programs that made it, by name.")
+    token_ids: list[int] = Field(description="What the model's tokenizer made of the sentence.")
 
 
 class AudioSampleOut(WireModel):
@@ -31,8 +68,8 @@ class AudioSampleOut(WireModel):
     sentence: str = Field(description="What the model read.")
     model: str
     is_untrained_noise: bool = Field(description="True where random weights made it.")
-    generation_params: dict[str, Any]
-    provenance: dict[str, Any]
+    generation_params: TakeParams
+    provenance: Provenance
     created_at: dt.datetime
     user_id: uuid.UUID | None
 

@@ -23,7 +23,7 @@ from obstore.store import LocalStore
 from text2song.blobs.keys import key_for
 from text2song.blobs.objects import ObjectBlobs
 from text2song.blobs.store import CHUNK_BYTES, LINK_SECONDS, StoredBlob
-from text2song.disks import is_disk_full
+from text2song.disks import is_disk_full, try_to_write
 from text2song.errors import StorageFailed, StorageFull, StudioError
 
 STAGING_FOLDER: Final = ".staging"
@@ -61,6 +61,12 @@ class LocalBlobs(ObjectBlobs):
             for directory in (final.parent, final.parent.parent, self._root):
                 _sync_directory(directory)
         return StoredBlob(key, size_bytes, sha256)
+
+    def require_writable(self) -> None:
+        """Room for a block where blobs are staged; see `BlobStore`."""
+        self._require_reachable()
+        with _told(self._root):
+            try_to_write(self._staging)
 
     def link(self, key: str, *, expires_seconds: int = LINK_SECONDS) -> Path | str | None:  # noqa: ARG002 - the port's
         """The file itself."""

@@ -94,6 +94,10 @@ class ObjectBlobs:
                     if is_key(meta["path"]):
                         yield BlobStat(meta["path"], meta["size"], meta["last_modified"])
 
+    def require_writable(self) -> None:
+        """A storage that answers is all that can be known without writing; see `BlobStore`."""
+        next(self.list("audio"), None)
+
     def link(self, key: str, *, expires_seconds: int = LINK_SECONDS) -> Path | str | None:  # noqa: ARG002 - the port's
         """No shorter way; see `BlobStore`."""
         self.stat(key)

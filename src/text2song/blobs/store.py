@@ -91,6 +91,10 @@ class BlobStore(Protocol):
         """Every blob in `folder`, in no order, however many; foreign files are passed over."""
         ...
 
+    def require_writable(self) -> None:
+        """Raise what a `put` would surely raise now; cheap, and silence is no promise."""
+        ...
+
     def link(self, key: str, *, expires_seconds: int = LINK_SECONDS) -> Path | str | None:
         """A shorter way to the bytes: a local file, a URL that holds for `expires_seconds`, or None."""
         ...

@@ -7,14 +7,15 @@ import typer
 from typer.main import get_command
 
 from text2song import __version__
-from text2song.cli import db, model
 from text2song.cli.answer import Answer
-from text2song.cli.doctor import doctor
+from text2song.cli.db import command as db
+from text2song.cli.doctor.command import doctor
 from text2song.cli.exits import MEANINGS, ExitCode
-from text2song.cli.generate import generate
+from text2song.cli.generate.command import generate
+from text2song.cli.model import command as model
 from text2song.cli.plain_help import PlainCommand, PlainGroup
-from text2song.cli.serve import serve
-from text2song.cli.worker import worker
+from text2song.cli.serve.command import serve
+from text2song.cli.worker.command import worker
 from text2song.errors import InvalidInput
 
 EPILOG: Final = (

@@ -9,7 +9,7 @@ from text2song.disks import is_disk_full
 from text2song.errors import MissingPart, StorageFailed, StorageFull, StudioError
 
 _PARTS: Final[Mapping[str, str]] = MappingProxyType(
-    {"huggingface_hub": "model", "torch": "model", "transformers": "model"}
+    {"huggingface_hub": "model", "tokenizers": "model", "torch": "model"}
 )
 """Which extra brings a package; all others come with `server`."""
 

@@ -30,8 +30,8 @@ terminal alone, and no colours where `NO_COLOR` is set.
 
 Every command takes `--json`. Standard output then holds exactly one JSON document: the result, or, where the
 command fails, `{"error": {"code": ..., "message": ...}}` beside what is known by then (the job and the files
-of `generate`). `serve` and `worker` print theirs when they are ready. Standard error stays as it is; where the
-logs of `serve` and `worker` are JSON, their notices are lines of the log too.
+of `generate`). `serve` and `worker` print theirs when they are ready. Standard error stays as it is; where
+the logs of `serve` and `worker` are JSON, their notices are lines of the log too.
 The codes are those of the API; `interrupted` is added for Ctrl-C.
 """
 _SETTINGS_HEAD: Final = """\

@@ -22,8 +22,10 @@ _LOCKED: Final = (
     "another program keeps the database locked. Try again in a few seconds; if this stays, close the "
     "program that has studio.db open."
 )
-_FULL: Final = "the disk that holds the database is full. Nothing was lost: free some space and try again."
-_NOT_WRITABLE: Final = (
+DISK_FULL: Final = (
+    "the disk that holds the database is full. Nothing was lost: free some space and try again."
+)
+NOT_WRITABLE: Final = (
     "the database cannot be written: check the owner and the permissions of its file and folder."
 )
 _NOT_OPENED: Final = (
@@ -38,9 +40,9 @@ _SQLITE: Final[Mapping[str, tuple[type[StudioError], str]]] = MappingProxyType(
     {
         "BUSY": (DatabaseBusy, _LOCKED),
         "LOCKED": (DatabaseBusy, _LOCKED),
-        "FULL": (StorageFull, _FULL),
-        "READONLY": (StorageFailed, _NOT_WRITABLE),
-        "PERM": (StorageFailed, _NOT_WRITABLE),
+        "FULL": (StorageFull, DISK_FULL),
+        "READONLY": (StorageFailed, NOT_WRITABLE),
+        "PERM": (StorageFailed, NOT_WRITABLE),
         "CANTOPEN": (StorageFailed, _NOT_OPENED),
         "NOTADB": (DatabaseDamaged, _DAMAGED),
         "CORRUPT": (DatabaseDamaged, _DAMAGED),
@@ -54,17 +56,22 @@ _REFUSED: Final = (
     "the database refuses the studio: check user and password in TEXT2SONG_DATABASE_URL, and what that "
     "user may do."
 )
+_READ_ONLY: Final = (
+    "the database's server takes no writes now, as a standby does: check which server "
+    "TEXT2SONG_DATABASE_URL names."
+)
 _ABSENT: Final = (
     "the database cannot be reached, or did not answer as it should. Try again in a few seconds; if this "
     "stays, check that its server runs. The studio's log says more."
 )
 _POSTGRESQL: Final[Mapping[str, tuple[type[StudioError], str]]] = MappingProxyType(
     {
+        "25006": (StorageFailed, _READ_ONLY),
         "40001": (DatabaseBusy, _CROSSED),
         "40P01": (DatabaseBusy, _CROSSED),
         "55P03": (DatabaseBusy, _CROSSED),
         "53300": (DatabaseBusy, _CROWDED),
-        "53100": (StorageFull, _FULL),
+        "53100": (StorageFull, DISK_FULL),
         "28000": (StorageFailed, _REFUSED),
         "28P01": (StorageFailed, _REFUSED),
         "42501": (StorageFailed, _REFUSED),

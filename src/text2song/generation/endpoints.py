@@ -1,4 +1,4 @@
-"""`/generate`."""
+"""`/generate`, and what of `/audio` concerns jobs."""
 
 import time
 import uuid
@@ -18,6 +18,7 @@ from text2song.units import Visit, VisitUnit, WorkUnit
 from text2song.wire import IDS_PATTERN, Cursor, Id, Limit, Page, ids_of, problem_responses
 
 router = APIRouter(prefix="/generate", tags=["generation"])
+samples_router = APIRouter(prefix="/audio", tags=["audio"])
 
 ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
     202: {
@@ -147,6 +148,16 @@ def retry_generation(
     job = service.retry(work, job_id, idempotency_key=idempotency_key)
     response.headers["Location"] = f"/generate/{job.id}"
     return queries.describe(work, [job])[0]
+
+
+@samples_router.delete(
+    "/{audio_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problem_responses(404, 409, 422),
+)
+def delete_audio(audio_id: Id, work: WorkUnit) -> None:
+    """Delete a sample for good."""
+    service.delete_sample(work, audio_id)
 
 
 def _read(visit: Visit, job_ids: list[uuid.UUID]) -> list[JobOut]:

@@ -60,6 +60,7 @@ JOB_OUT: Final[dict[str, Any]] = {
         "guidance_scale": 3.0,
         "duration": 8.0,
     },
+    "from_sample": None,
     "takes": [
         {
             "take": 0,

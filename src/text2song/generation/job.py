@@ -99,10 +99,11 @@ class GenerationHandler:
             return
         try:
             answered = self._make(batch, tallies, leases, is_stopping=is_stopping)
-        except OutOfMemory:
-            if len(batch) == 1:
-                raise
-            self._rows_that_fit = len(batch) // 2
+        except OutOfMemory as error:
+            if len(batch) == 1:  # one take alone is too large: its job's trouble, and no other's
+                tallies[batch[0].claim].passing_error = error
+            else:
+                self._rows_that_fit = len(batch) // 2
             log.warning("out of memory", rows=len(batch), next_rows=self._rows_that_fit)
         else:
             missing = [row for row in batch if row.take_id not in answered and not leases.is_lost(row.claim)]
@@ -317,5 +318,5 @@ def _provenance(model: MusicModel) -> dict[str, Any]:
         "license": info.license,
         "is_trained": info.is_trained,
         "dtype": info.dtype,
-        "versions": {name: version(name) for name in ("text2song", "torch", "transformers")},
+        "versions": {name: version(name) for name in ("text2song", "torch", "tokenizers")},
     }

@@ -4,12 +4,14 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import func, select
 
+from text2song.audio.schemas import ResolvedParams
 from text2song.audio.tables import AudioSample
+from text2song.db import rows
 from text2song.db.pages import RowPage
-from text2song.errors import NotFound
 from text2song.generation.schemas import AdapterChoice, JobError, JobOut, JobSampleOut, Status, TakeOut
 from text2song.generation.tables import GenerationJob, GenerationTake
 from text2song.jobs.columns import FINAL, JobStatus
@@ -17,7 +19,9 @@ from text2song.jobs.order import Place, places
 from text2song.models import queries as models
 from text2song.models.tables import Model
 from text2song.studio import Reader
-from text2song.users.ownership import is_visible, page
+from text2song.users.ownership import page, visible
+
+_PLACE: Final = rows.Place("generation job", "/generate")
 
 
 def get(reader: Reader, job_id: uuid.UUID) -> GenerationJob:
@@ -26,7 +30,7 @@ def get(reader: Reader, job_id: uuid.UUID) -> GenerationJob:
     Raises:
         NotFound: when there is none that the actor may see.
     """
-    return get_all(reader, [job_id])[0]
+    return rows.get(reader.session, GenerationJob, job_id, place=_visible_to(reader))
 
 
 def get_all(reader: Reader, job_ids: Sequence[uuid.UUID]) -> list[GenerationJob]:
@@ -35,10 +39,7 @@ def get_all(reader: Reader, job_ids: Sequence[uuid.UUID]) -> list[GenerationJob]
     Raises:
         NotFound: when one of them does not exist for the actor.
     """
-    query = select(GenerationJob).where(_among(reader, job_ids))
-    found = {job.id: job for job in reader.session.scalars(query)}
-    _require_all(job_ids, found)
-    return [found[job_id] for job_id in job_ids]
+    return rows.get_all(reader.session, GenerationJob, job_ids, place=_visible_to(reader))
 
 
 def require_visible(reader: Reader, job_ids: Collection[uuid.UUID]) -> None:
@@ -47,28 +48,23 @@ def require_visible(reader: Reader, job_ids: Collection[uuid.UUID]) -> None:
     Raises:
         NotFound: when one of them does not exist for the actor.
     """
-    _require_all(
-        job_ids, set(reader.session.scalars(select(GenerationJob.id).where(_among(reader, job_ids))))
-    )
+    rows.require(reader.session, GenerationJob, job_ids, place=_visible_to(reader))
 
 
 def find(
     reader: Reader, *, status: Status | None, prompt_id: uuid.UUID | None, cursor: str | None, limit: int
 ) -> RowPage[GenerationJob]:
     """A page of jobs, newest first."""
-    query = select(GenerationJob)
-    if status is not None:
-        query = query.where(GenerationJob.status == status)
-    if prompt_id is not None:
-        query = query.where(GenerationJob.prompt_id == prompt_id)
+    wanted = {GenerationJob.status: status, GenerationJob.prompt_id: prompt_id}
+    query = rows.matching(select(GenerationJob), wanted)
     return page(reader, query, table=GenerationJob, cursor=cursor, limit=limit)
 
 
 def sequences(reader: Reader, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, tuple[int, bool]]:
     """For each of these jobs that exists, whosever it is: its sequence, and whether it is final."""
     query = select(GenerationJob.id, GenerationJob.sequence, GenerationJob.status)
-    rows = reader.session.execute(query.where(GenerationJob.id.in_(job_ids)))
-    return {row.id: (row.sequence, row.status in FINAL) for row in rows}
+    found = reader.session.execute(query.where(GenerationJob.id.in_(job_ids)))
+    return {row.id: (row.sequence, row.status in FINAL) for row in found}
 
 
 def describe(reader: Reader, jobs: Sequence[GenerationJob]) -> list[JobOut]:
@@ -79,14 +75,8 @@ def describe(reader: Reader, jobs: Sequence[GenerationJob]) -> list[JobOut]:
     return [_described(job, takes[job.id], samples, outlook) for job in jobs]
 
 
-def _among(reader: Reader, job_ids: Collection[uuid.UUID]) -> ColumnElement[bool]:
-    return and_(GenerationJob.id.in_(job_ids), is_visible(GenerationJob, reader.actor))
-
-
-def _require_all(job_ids: Collection[uuid.UUID], found: Collection[uuid.UUID]) -> None:
-    for job_id in job_ids:
-        if job_id not in found:
-            raise NotFound(f"there is no generation job {job_id}. GET /generate lists those there are.")
+def _visible_to(reader: Reader) -> rows.Place:
+    return visible(_PLACE, GenerationJob, reader.actor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +184,8 @@ def _described(
         sides=[
             [AdapterChoice(adapter=a["adapter_id"], weight=a["weight"]) for a in side] for side in job.sides
         ],
-        generation_params=job.generation_params,
+        generation_params=ResolvedParams.model_validate(job.generation_params),
+        from_sample=job.from_sample,
         takes=[_take(job, take) for take in takes],
         samples=[
             JobSampleOut(

@@ -2,10 +2,11 @@
 
 import datetime as dt
 import uuid
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from text2song.audio.schemas import ResolvedParams
 from text2song.generation.examples import CANCELLED, JOB_OUT
 from text2song.music.attributes import DURATION_RANGE_SECONDS
 from text2song.music.sampling import SEED_LIMIT
@@ -159,7 +160,10 @@ class JobOut(WireModel):
     priority: int
     num_samples: int
     sides: list[list[AdapterChoice]]
-    generation_params: dict[str, Any]
+    generation_params: ResolvedParams
+    from_sample: uuid.UUID | None = Field(
+        description="The sample that it makes again, if any; stays when that is deleted."
+    )
     takes: list[TakeOut]
     samples: list[JobSampleOut]
     retry_of: uuid.UUID | None

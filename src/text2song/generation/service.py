@@ -1,4 +1,4 @@
-"""Submitting, cancelling and retrying generation jobs."""
+"""Submitting, cancelling and retrying generation jobs, and deleting what they made."""
 
 import secrets
 import uuid
@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from text2song.adapters import queries as adapters
 from text2song.artifacts.digest import canonical_json, sha256_hex
 from text2song.audio import queries as audio
+from text2song.audio import service as audio_service
 from text2song.errors import Conflict, IdempotencyMismatch, InvalidInput, ModelOutputRejected, Unavailable
 from text2song.generation import queries
 from text2song.generation.schemas import GenerateIn, GenerationParams
@@ -84,6 +85,18 @@ def retry(work: Work, job_id: uuid.UUID, *, idempotency_key: str | None = None) 
     return _once(work, lambda: _retried(work, job_id), asked={"retry_of": str(job_id)}, key=idempotency_key)
 
 
+def delete_sample(work: Work, audio_id: uuid.UUID) -> None:
+    """Delete a sample for good; the job that made it stays, and who follows that job hears of it.
+
+    Raises:
+        NotFound: when there is none.
+        InUse: while something immutable needs it.
+    """
+    makers = select(GenerationTake.job_id).where(GenerationTake.audio_id == audio_id)
+    lifecycle.mark_changed(work.session, GenerationJob, GenerationJob.id.in_(makers))
+    audio_service.delete(work, audio_id)
+
+
 def _once(
     work: Work, make: Callable[[], GenerationJob], *, asked: Mapping[str, Any], key: str | None
 ) -> GenerationJob:
@@ -142,6 +155,7 @@ def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
         takes=takes,
         user_id=origin.user_id,
         fingerprint=origin.fingerprint,
+        from_sample=origin.from_sample,
     )
     job = _add(work, prompts.get(work, origin.prompt_id), plan)
     job.retry_of = origin.id
@@ -171,6 +185,8 @@ class _Plan:
     """Whose it will be; also where an admin asks for it again."""
     fingerprint: str | None = None
     """Of the only weights that will do."""
+    from_sample: uuid.UUID | None = None
+    """The sample that is made again."""
 
 
 def _new(work: Work, body: GenerateIn) -> GenerationJob:
@@ -227,15 +243,18 @@ def _again(work: Work, body: GenerateIn) -> GenerationJob:
         for a in spec.adapters
         for found in [adapters.resolve(work, a.digest, field="from_sample")]
     ]
-    params = {
-        "seed": spec.seed,
-        **spec.sampling.as_json(),
-        "duration": spec.duration_seconds,
-        "from_sample": str(sample.id),
-    }
-    take = _PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)
-    user_id = work.actor.user_id
-    plan = _Plan(spec.sentence, model, 1, [side], params, body.priority, [take], user_id, model.fingerprint)
+    plan = _Plan(
+        sentence=spec.sentence,
+        model=model,
+        num_samples=1,
+        sides=[side],
+        params={"seed": spec.seed, **spec.sampling.as_json(), "duration": spec.duration_seconds},
+        priority=body.priority,
+        takes=[_PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)],
+        user_id=work.actor.user_id,
+        fingerprint=model.fingerprint,
+        from_sample=sample.id,
+    )
     return _add(work, prompts.get(work, sample.prompt_id), plan)
 
 
@@ -257,6 +276,7 @@ def _add(work: Work, prompt: Prompt, plan: _Plan) -> GenerationJob:
         num_samples=plan.num_samples,
         sides=plan.sides,
         generation_params=plan.params,
+        from_sample=plan.from_sample,
         created_at=work.clock(),
     )
     work.session.add(job)

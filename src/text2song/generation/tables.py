@@ -33,6 +33,8 @@ class GenerationJob(JobColumns, Owned, Base):
     """Codec frames of all takes together."""
     generation_params: Mapped[dict[str, Any]] = mapped_column(JsonDocument)
     """As resolved: nothing is left to a default that might change."""
+    from_sample: Mapped[uuid.UUID | None]
+    """The sample that it makes again. No foreign key: it stays true when that sample is deleted."""
     idempotency_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
     request_digest: Mapped[str | None] = mapped_column(String(64))
 

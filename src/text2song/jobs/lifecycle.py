@@ -178,6 +178,11 @@ def cancel(session: Session, table: JobTable, job_id: uuid.UUID, *, now: dt.date
     return _set(session, table, (table.id == job_id) & is_open, values)
 
 
+def mark_changed(session: Session, table: JobTable, where: ColumnElement[bool]) -> None:
+    """Something that people see of these jobs, over or not, has changed elsewhere: whoever waits is told."""
+    _count(session, table, where, {"sequence": table.sequence + 1})
+
+
 @dataclass(frozen=True, slots=True)
 class Swept:
     """What a sweep found."""

@@ -35,6 +35,13 @@ def notice_of(model: Trainable) -> str | None:
     return None if model.is_trained else NOISE_NOTICE
 
 
+def notices(reader: Reader) -> list[str]:
+    """What a listener must know of the models that are served now."""
+    workers = alive_workers(reader)
+    told = [(model.name, notice_of(model)) for model in _served_first(reader) if model.id in workers]
+    return [f"{name} is served now. {notice}" for name, notice in told if notice is not None]
+
+
 def choose(reader: Reader, name: str | None, *, field: str = "model") -> Model:
     """The model of that name; without a name, the one that a worker began to serve last.
 

@@ -2,9 +2,11 @@
 
 import unicodedata
 import uuid
+from typing import Final
 
 from sqlalchemy import select
 
+from text2song.db import rows
 from text2song.db.pages import RowPage
 from text2song.errors import NotFound
 from text2song.music.attributes import INVISIBLE, MusicAttributes
@@ -12,7 +14,9 @@ from text2song.music.sentence import render
 from text2song.prompts.schemas import Attributes, PromptOut
 from text2song.prompts.tables import Prompt
 from text2song.studio import Reader, Work
-from text2song.users.ownership import Visibility, is_visible, page
+from text2song.users.ownership import Visibility, page, visible
+
+_PLACE: Final = rows.Place("prompt", "/prompts")
 
 
 def get(reader: Reader, prompt_id: uuid.UUID) -> Prompt:
@@ -21,11 +25,7 @@ def get(reader: Reader, prompt_id: uuid.UUID) -> Prompt:
     Raises:
         NotFound: when there is none that the actor may see.
     """
-    query = select(Prompt).where(Prompt.id == prompt_id, is_visible(Prompt, reader.actor))
-    prompt = reader.session.scalar(query)
-    if prompt is None:
-        raise _not_found(prompt_id)
-    return prompt
+    return rows.get(reader.session, Prompt, prompt_id, place=visible(_PLACE, Prompt, reader.actor))
 
 
 def hold_visibility(work: Work, prompt_id: uuid.UUID) -> str:
@@ -39,7 +39,7 @@ def hold_visibility(work: Work, prompt_id: uuid.UUID) -> str:
     query = select(Prompt.visibility).where(Prompt.id == prompt_id)
     visibility = work.session.scalar(query.with_for_update(read=True, key_share=True))
     if visibility is None:
-        raise _not_found(prompt_id)
+        raise NotFound(f"the prompt {prompt_id} was deleted meanwhile.")
     return visibility
 
 
@@ -77,7 +77,3 @@ def describe(prompt: Prompt) -> PromptOut:
 def sentence_of(prompt: Prompt) -> str:
     """What the model reads."""
     return render(prompt.text, MusicAttributes.from_json(prompt.attributes))
-
-
-def _not_found(prompt_id: uuid.UUID) -> NotFound:
-    return NotFound(f"there is no prompt {prompt_id}. GET /prompts lists those there are.")

@@ -10,6 +10,7 @@ equal to the prompt's, whoever writes at the same time.
 """
 
 import uuid
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from text2song.actors import Actor
 from text2song.db.base import Identified
 from text2song.db.pages import RowPage, decode_cursor, newest_first
+from text2song.db.rows import Place
 from text2song.errors import Forbidden
 from text2song.studio import Reader
 
@@ -53,6 +55,11 @@ def is_visible(table: type[Owned], actor: Actor) -> ColumnElement[bool]:
     if actor.sees_all:
         return true()
     return or_(table.user_id == actor.user_id, table.visibility == Visibility.SHARED)
+
+
+def visible(place: Place, table: type[Owned], actor: Actor) -> Place:
+    """The part of a place that this actor sees."""
+    return replace(place, where=is_visible(table, actor))
 
 
 def is_own(row: Owned, actor: Actor) -> bool:

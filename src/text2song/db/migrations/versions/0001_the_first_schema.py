@@ -181,6 +181,7 @@ def _create_generation_jobs() -> None:
         sa.Column("frames_total", WHOLE, nullable=False),
         sa.Column("sides", JSON, nullable=False),
         sa.Column("generation_params", JSON, nullable=False),
+        sa.Column("from_sample", sa.Uuid(), nullable=True),
         sa.Column("idempotency_digest", sa.String(length=64), nullable=True),
         sa.Column("request_digest", sa.String(length=64), nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),

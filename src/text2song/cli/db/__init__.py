@@ -1,0 +1,1 @@
+"""What `db upgrade` is made of."""

@@ -1,0 +1,93 @@
+"""What `doctor` does: one check after the other, each of which may fail without ending the rest."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import Final
+
+import typer
+
+from text2song.cli.answer import Answer, told
+from text2song.cli.doctor.checks_of_parts import (
+    check_command_line,
+    check_numpy,
+    check_python,
+    check_server,
+    check_sound,
+    check_torch,
+)
+from text2song.cli.doctor.checks_of_state import (
+    check_blobs,
+    check_database,
+    check_home,
+    check_model,
+    check_port,
+    check_queue,
+)
+from text2song.cli.doctor.findings import Finding, State
+from text2song.cli.exits import ExitCode
+from text2song.cli.faults import explained
+from text2song.errors import InvalidSetting
+from text2song.settings import Settings, load_settings
+
+Check = Callable[[], Finding]
+
+_PARTS: Final[dict[str, Check]] = {
+    "python": check_python,
+    "numpy": check_numpy,
+    "torch": check_torch,
+    "command line": check_command_line,
+    "server": check_server,
+    "sound": check_sound,
+}
+
+
+def examine(answer: Answer, *, port: int) -> None:
+    """Run every check and answer what was found.
+
+    Raises:
+        typer.Exit: with 1, where something must be done.
+    """
+    findings = list(_findings(port=port))
+    is_healthy = all(finding.state is not State.PROBLEM for finding in findings)
+    document = {"healthy": is_healthy, "checks": [asdict(finding) for finding in findings]}
+    answer.give(document, text="\n".join(_line(finding) for finding in findings))
+    if not is_healthy:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _findings(*, port: int) -> Iterator[Finding]:
+    for name, check in _PARTS.items():
+        yield _run(name, check)
+    try:
+        settings = load_settings()
+    except InvalidSetting as error:
+        yield Finding("settings", State.PROBLEM, told(error.message))
+        return
+    yield Finding("settings", State.OK, f"the home folder is {settings.home}")
+    for name, check in _checks_of_state(settings, port=port).items():
+        yield _run(name, check)
+
+
+def _checks_of_state(settings: Settings, *, port: int) -> dict[str, Check]:
+    return {
+        "home": partial(check_home, settings),
+        "database": partial(check_database, settings),
+        "blobs": partial(check_blobs, settings),
+        "queue": partial(check_queue, settings),
+        "model": partial(check_model, settings),
+        "port": partial(check_port, port),
+    }
+
+
+def _run(name: str, check: Check) -> Finding:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001  # a check that breaks is a check that fails; the others go on
+        known = explained(error)
+        message = known.message if known else f"the check itself broke: {type(error).__name__}: {error}"
+        return Finding(name, State.PROBLEM, told(message))
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.state:<8} {finding.name:<13} {finding.found}"

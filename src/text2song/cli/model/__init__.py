@@ -1,0 +1,1 @@
+"""What `model add` and `model list` are made of."""

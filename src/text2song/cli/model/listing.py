@@ -1,0 +1,96 @@
+"""What `model list` does."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from text2song.cli.answer import Answer
+from text2song.cli.model.licences import licence_words
+from text2song.cli.opening import settings_for
+from text2song.errors import InvalidInput, ModelMissing
+from text2song.model import library
+from text2song.model.library import StoredModel
+from text2song.names import NOISE_FOLDER, NOISE_MODEL
+from text2song.settings import Settings
+
+
+def list_models(answer: Answer) -> None:
+    """Every model of the library, also the damaged ones, and those whose id names another folder."""
+    settings = settings_for(answer, is_service=False)
+    stored = library.list_models(settings.models_folder)
+    served = _folder_of(settings.model, settings)
+    rows = [_row(each, served=served, settings=settings) for each in stored]
+    text = "\n".join(_lines(rows))
+    empty = "There is no model here yet. Fetch one with `text2song model add facebook/musicgen-small`."
+    answer.give({"models": rows}, text=text or empty)
+
+
+def size_words(size_bytes: int) -> str:
+    """A size in the largest unit that it fills."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if size_bytes >= unit:
+            return f"{size_bytes / unit:.1f} {name}"
+    return f"{size_bytes / 1e3:.1f} kB"
+
+
+def _folder_of(model: str, settings: Settings) -> Path | None:
+    """The folder that an id or path means to the worker; None where there is none."""
+    if model == NOISE_MODEL:
+        return settings.models_folder / NOISE_FOLDER
+    try:
+        return library.resolve(settings.models_folder, model)
+    except (InvalidInput, ModelMissing):
+        return None
+
+
+def _row(model: StoredModel, *, served: Path | None, settings: Settings) -> dict[str, Any]:
+    named = _folder_of(model.id, settings)
+    return {
+        "id": model.id,
+        "revision": model.revision,
+        "license": model.license,
+        "is_trained": model.is_trained,
+        "size_bytes": model.size_bytes,
+        "folder": str(model.folder),
+        "is_served": model.folder == served,
+        "shadowed_by": str(named) if named not in {None, model.folder} else None,
+        "problem": model.problem,
+    }
+
+
+def _lines(rows: Sequence[dict[str, Any]]) -> list[str]:
+    cells = [_cells(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row, (name, size, *rest) in zip(rows, cells, strict=True):
+        padded = [name.ljust(widths[0]), size.rjust(widths[1])]
+        padded += [cell.ljust(width) for cell, width in zip(rest, widths[2:], strict=True)]
+        lines += ["  ".join(padded).rstrip(), *_remarks(row)]
+    return lines
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    licence = licence_words(row["license"])
+    states = {
+        "served": row["is_served"],
+        "damaged": row["problem"] is not None,
+        "its id is taken": row["shadowed_by"] is not None,
+    }
+    return [
+        row["id"],
+        size_words(row["size_bytes"]),
+        row["revision"],
+        licence if row["is_trained"] else f"{licence}, untrained noise",
+        ", ".join(word for word, is_so in states.items() if is_so),
+    ]
+
+
+def _remarks(row: dict[str, Any]) -> list[str]:
+    remarks = [f"  {row['problem']}"] if row["problem"] else []
+    if row["shadowed_by"]:
+        remarks.append(
+            f"  This is {row['folder']}; the id names {row['shadowed_by']}. Remove one of the two folders, "
+            f"or serve this one with TEXT2SONG_MODEL={shlex.quote(row['folder'])}."
+        )
+    return remarks

@@ -1,0 +1,116 @@
+"""What `serve` does: one process with the API and a worker."""
+
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import uvicorn
+
+from text2song.api.health import ReadyCheck
+from text2song.api.main import build_api
+from text2song.cli.answer import Answer
+from text2song.cli.opening import opened_studio, settings_for, thread_queue
+from text2song.cli.serve.listener import open_listener, url_of
+from text2song.cli.worker.background import BackgroundWorker
+from text2song.cli.worker.notices import STOPPING, served_model, tell_of_loading, tell_of_model
+from text2song.cli.worker.signals import StopSignals
+from text2song.settings import Settings
+
+SHUTDOWN_SECONDS: Final = 3
+"""How long open requests may take to end; what still streams then is cut off, and asks again later."""
+
+
+def serve(answer: Answer, *, host: str, port: int) -> None:
+    """Serve until a signal, or until the model turns out not to load.
+
+    Raises:
+        InvalidInput, PortInUse: for a place where it cannot serve.
+        SetupError, ModelError: when the studio cannot be opened, or its model not be loaded.
+    """
+    settings = settings_for(answer, is_service=True)
+    with StopSignals() as stop, open_listener(host, port=port) as listener:
+        settings = _answering_as(settings, host=host)
+        worker = _run(settings, listener, answer=answer, stop=stop)
+    worker.end()
+
+
+def _answering_as(settings: Settings, *, host: str) -> Settings:
+    """The settings with `host` among the names that the server answers to."""
+    if host in settings.allowed_hosts:
+        return settings
+    return settings.model_copy(update={"allowed_hosts": (*settings.allowed_hosts, host)})
+
+
+def _run(
+    settings: Settings, listener: socket.socket, *, answer: Answer, stop: StopSignals
+) -> BackgroundWorker:
+    queue = thread_queue(settings)
+    with opened_studio(settings, answer=answer, queue=queue) as studio:
+        worker = BackgroundWorker(studio, queue)
+
+        def is_stopping() -> bool:
+            return server.should_exit or stop.asked.is_set()
+
+        app = build_api(
+            studio, ready_checks=[ReadyCheck("worker", worker.require_ready)], is_stopping=is_stopping
+        )
+
+        def take_leave() -> None:
+            if worker.failure is None:
+                answer.notice(STOPPING)
+
+        server = _Server(_options(app), stop=stop, when_stopping=take_leave)
+        url = url_of(listener)
+
+        def leave() -> None:
+            server.should_exit = True
+
+        tell_of_loading(settings, answer=answer)
+        worker.start(
+            when_ready=lambda: _welcome(settings, url=url, answer=answer),
+            when_failed=leave,
+            is_stopping=is_stopping,
+        )
+        server.run(sockets=[listener])
+        worker.stop()
+    return worker
+
+
+class _Server(uvicorn.Server):
+    """Hears signals itself while it runs, and minds those that came before."""
+
+    def __init__(
+        self, config: uvicorn.Config, *, stop: StopSignals, when_stopping: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self._when_stopping = when_stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """The signal handlers are uvicorn's by now: whatever is not in `asked` goes to `should_exit`."""
+        await super().startup(sockets)
+        if self._stop.asked.is_set():
+            self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Not said by the signal's handler: that may have interrupted a line that is being written."""
+        self._when_stopping()
+        await super().shutdown(sockets)
+
+
+def _options(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # uvicorn's type of an application is narrower than FastAPI's own
+        log_config=None,
+        access_log=False,  # api/request_log.py writes one line for each request
+        proxy_headers=False,  # api/protections.py refuses what a proxy passed on
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+def _welcome(settings: Settings, *, url: str, answer: Answer) -> None:
+    manifest = served_model(settings)
+    notice = tell_of_model(manifest, answer=answer)
+    document = {"url": url, "model": manifest.id, "notice": notice}
+    answer.give(document, text=f"Text2Song Studio is ready: {url}")
