@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from sqlalchemy.engine import make_url
 
 from text2song.blobs.open import open_store
@@ -17,6 +17,13 @@ DEFAULTS: dict[str, object] = {
     "model": NOISE_MODEL,
     "capacity": 8,
     "allowed_hosts": ("127.0.0.1", "localhost", "[::1]"),
+    "web_origin": (),
+    "require_login": False,
+    "api_key": None,
+    "rate_limit": 3000,
+    "quota_queued_jobs": None,
+    "quota_minutes_a_day": None,
+    "quota_storage_bytes": None,
     "max_body_bytes": 1_048_576,
     "max_queued_jobs": 1000,
     "lease_seconds": 15.0,
@@ -34,6 +41,16 @@ GIVEN: dict[str, tuple[str, object]] = {
     "model": ("facebook/musicgen-small", "facebook/musicgen-small"),
     "capacity": ("2", 2),
     "allowed_hosts": (" studio.example , 10.0.0.7,, ", ("studio.example", "10.0.0.7")),
+    "web_origin": (
+        "https://Studio.Example/ , http://localhost:3000,https://a.example:443,http://[::1]:80",
+        ("https://studio.example", "http://localhost:3000", "https://a.example", "http://[::1]"),
+    ),
+    "require_login": ("true", True),
+    "api_key": ("t2s_abc", SecretStr("t2s_abc")),
+    "rate_limit": ("0", 0),
+    "quota_queued_jobs": ("5", 5),
+    "quota_minutes_a_day": ("60", 60),
+    "quota_storage_bytes": ("1000000000", 1_000_000_000),
     "max_body_bytes": ("2048", 2048),
     "max_queued_jobs": ("7", 7),
     "lease_seconds": ("30", 30.0),
@@ -97,6 +114,16 @@ def test_a_misspelt_name_is_refused_and_the_right_ones_are_listed() -> None:
         ("capacity", "0", "greater than or equal to 1"),
         ("capacity", "65", "less than or equal to 64"),
         ("capacity", "many", "valid integer"),
+        ("web_origin", "*", "exact origins such as https://studio.example"),
+        ("web_origin", "https://*.studio.example", "exact origins"),
+        ("web_origin", "studio.example", "exact origins"),
+        ("web_origin", "ftp://studio.example", "exact origins"),
+        ("web_origin", "https://studio.example/page", "exact origins"),
+        ("web_origin", "https://me@studio.example", "exact origins"),
+        ("web_origin", "https://studio.example:port", "exact origins"),
+        ("web_origin", "null", "exact origins"),
+        ("rate_limit", "-1", "greater than or equal to 0"),
+        ("quota_minutes_a_day", "-1", "greater than or equal to 0"),
         ("max_body_bytes", "1000", "greater than or equal to 1024"),
         ("max_queued_jobs", "0", "greater than or equal to 1"),
         ("lease_seconds", "0.5", "greater than or equal to 1"),
@@ -149,6 +176,12 @@ def test_any_folder_can_be_the_home(tmp_path: Path, folder: str) -> None:
 def test_the_urls_win_over_the_home() -> None:
     settings = load_settings({"TEXT2SONG_DATABASE_URL": "sqlite:////a", "TEXT2SONG_BLOBS_URL": "file:///b"})
     assert (settings.database, settings.blobs) == ("sqlite:////a", "file:///b")
+
+
+def test_a_key_is_not_shown_with_the_settings() -> None:
+    settings = load_settings({"TEXT2SONG_API_KEY": "t2s_abc"})
+    assert "abc" not in repr(settings)
+    assert "abc" not in str(settings.model_dump())
 
 
 def test_settings_do_not_change() -> None:

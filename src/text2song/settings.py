@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from text2song.errors import InvalidSetting
@@ -53,6 +53,23 @@ class Settings(BaseSettings):
     require_login: bool = Field(
         default=False,
         description="Ask for a login on loopback too, and of a single user: for a proxy on this machine.",
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="The key with which `text2song generate --server URL` logs in there."
+    )
+    rate_limit: int = Field(
+        default=3000, ge=0, description="Requests a minute of each person who has logged in; 0: no limit."
+    )
+    quota_queued_jobs: int | None = Field(
+        default=None,
+        ge=0,
+        description="Jobs of one person that may wait at once. Unset: no limit of its own.",
+    )
+    quota_minutes_a_day: int | None = Field(
+        default=None, ge=0, description="Minutes of audio that one person may ask for in 24 hours."
+    )
+    quota_storage_bytes: int | None = Field(
+        default=None, ge=0, description="Bytes of audio that the studio keeps for one person."
     )
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest accepted request body.")
     max_queued_jobs: int = Field(
@@ -142,14 +159,18 @@ class Settings(BaseSettings):
 
 def _as_browsers_write_it(origin: str) -> str:
     """The form of a browser's Origin header: no path, small letters, no port where it is the usual one."""
-    parts = urlsplit(origin)
     usual = {"http": 80, "https": 443}
-    is_bare = parts.path in {"", "/"} and not (parts.query or parts.fragment or parts.username)
-    if parts.scheme not in usual or not parts.hostname or "*" in origin or not is_bare:
+    try:
+        parts = urlsplit(origin)
+        port = "" if parts.port in {None, usual.get(parts.scheme)} else f":{parts.port}"
+        is_bare = parts.path in {"", "/"} and not (parts.query or parts.fragment or parts.username)
+        is_one = parts.scheme in usual and bool(parts.hostname) and "*" not in origin and is_bare
+    except ValueError:
+        is_one = False
+    if not is_one:
         raise ValueError("must be exact origins such as https://studio.example, with no path and no *")
-    port = "" if parts.port in {None, usual[parts.scheme]} else f":{parts.port}"
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}{port}"
+    host = parts.hostname or ""
+    return f"{parts.scheme}://[{host}]{port}" if ":" in host else f"{parts.scheme}://{host}{port}"
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

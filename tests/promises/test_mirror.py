@@ -45,6 +45,8 @@ TESTED_THROUGH: Final = {
     "model/row.py": "model/test_musicgen.py",
     "model/shapes.py": "model/test_configuration.py",
     "names.py": "model/test_noise.py",
+    "users/queries.py": "users/test_endpoints.py",
+    "users/sessions.py": "users/test_authentication.py",
     "worker/handlers.py": "worker/test_main.py",
 }
 """For these, a test file of their own would say again what another says of them in use."""

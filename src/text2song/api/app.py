@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from text2song import __version__
 from text2song.api.body_limit import BodyLimit
+from text2song.api.cross_origin import cross_origin
 from text2song.api.docs_page import Notices, docs_router
 from text2song.api.doubled_names import refuse_doubled_names
 from text2song.api.head import HeadFromGet
@@ -110,6 +111,7 @@ def _middleware(options: ApiOptions) -> list[Middleware]:
         Middleware(SecurityHeaders),
         Middleware(AnswerEverything),
         Middleware(FrontDoor, options=door),
+        *cross_origin(options.web_origins),
         Middleware(BodyLimit, max_body_bytes=options.max_body_bytes),
         Middleware(HeadFromGet),
     ]

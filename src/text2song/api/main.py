@@ -11,7 +11,9 @@ from fastapi import FastAPI
 import text2song
 from text2song.api.app import ApiOptions, create_app
 from text2song.api.health import ReadyCheck
+from text2song.api.limits import Limits, open_counts
 from text2song.api.login import Login
+from text2song.api.session import router as session
 from text2song.audio.endpoints import router as audio
 from text2song.db.writable import require_writable
 from text2song.errors import StudioError
@@ -24,10 +26,12 @@ from text2song.models.endpoints import router as models
 from text2song.prompts.endpoints import router as prompts
 from text2song.studio import Studio
 from text2song.users import authentication
+from text2song.users.endpoints import audit_router, keys_router, users_router
 
 _log = structlog.stdlib.get_logger(__name__)
 
-ROUTERS: Final = (prompts, generate, audio, samples_router, models)
+PEOPLE: Final = (session, users_router, keys_router, audit_router)
+ROUTERS: Final = (prompts, generate, audio, samples_router, models, *PEOPLE)
 SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
 """The built web studio, where the package carries one."""
 
@@ -74,7 +78,10 @@ def build_api(
             return generations.sequences(reader, job_ids)
 
     app.state.studio = studio
-    app.state.identify = Login(studio, is_public=is_public).identify
+    counts = open_counts(settings.queue_url)
+    limits = Limits(counts, clock=studio.clock, requests_a_minute=settings.rate_limit)
+    app.state.login = Login(studio, limits, is_public=is_public)
+    app.state.identify = app.state.login.identify
     app.state.is_stopping = is_stopping
     app.state.generation_watcher = Watcher(sequences)
     return app

@@ -5,36 +5,20 @@ import uuid
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 
-from text2song.errors import InvalidInput
 from text2song.music.attributes import (
     DURATION_RANGE_SECONDS,
     INSTRUMENT_LIMIT,
     TEMPO_RANGE_BPM,
     WORD_LIMIT,
     MusicAttributes,
-    clean_text,
 )
 from text2song.music.sentence import TEXT_LIMIT
 from text2song.prompts.examples import PROMPT_IN, PROMPT_OUT, PROMPT_PATCH
-from text2song.wire import Number, WireModel
+from text2song.wire import Number, WireModel, one_line
 
-
-def _one_line(text: str) -> str:
-    """What `clean_text` refuses, refused under the path that the text has in the body."""
-    try:
-        return clean_text(text, name="text", limit=TEXT_LIMIT)
-    except InvalidInput as error:
-        raise PydanticCustomError(
-            "text", "{fault}", {"fault": error.message.removeprefix("text ")}
-        ) from error
-
-
-Text = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT), AfterValidator(_one_line)]
-Word = Annotated[str, Field(min_length=1, max_length=WORD_LIMIT), AfterValidator(_one_line)]
-
-
+Text = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT), AfterValidator(one_line)]
+Word = Annotated[str, Field(min_length=1, max_length=WORD_LIMIT), AfterValidator(one_line)]
 VisibilityName = Annotated[
     Literal["private", "shared"],
     Field(

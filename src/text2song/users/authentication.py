@@ -51,7 +51,7 @@ def by_key(reader: Reader, key: str) -> Identity:
     row = reader.session.execute(query).first()
     if row is None or not is_same(row[0].digest, digest):
         raise NotLoggedIn("this key is not one of this studio: check that it was copied whole.")
-    stored, user = row.tuple()
+    stored, user = row[0], row[1]
     now = reader.clock()
     _require_good(stored, user, now=now)
     used_at = stored.last_used_at
