@@ -153,11 +153,11 @@ def _stored_file(server: Server, job: dict[str, Any]) -> Path:
 
 
 def _job_that_never_starts(server: Server) -> str:
-    """A waiting job whose next attempt is far away, so that its polls really wait."""
+    """A waiting job for weights that no worker has, so that its polls really wait."""
     job_id = _finished_job(server)["id"]
     with closing(sqlite3.connect(server.home / "studio.db", timeout=30)) as connection, connection:
         connection.execute(
-            "UPDATE generation_jobs SET status = 'queued', not_before = '2999-01-01 00:00:00' WHERE id = ?",
+            "UPDATE generation_jobs SET status = 'queued', fingerprint = 'nobody has these' WHERE id = ?",
             (str(job_id).replace("-", ""),),
         )
     return str(job_id)

@@ -20,13 +20,14 @@ from text2song.api import reference
 REFUSED_BY_MEANING: Final = {
     "POST /prompts": "letters that cannot be printed",
     "POST /generate": "two fields that exclude each other, a model or an adapter that is not there",
+    "POST /generate/{job_id}/retry": "a key that came with another request",
     "GET /generate": "other numbers of sequences and ids; filters with ids, or a wait without them",
     "GET /audio/compare": "the same id twice",
     "GET /audio/{audio_id}/stream": "a Range that is none",
 }
 """Where a request may be refused with 422 although its schema allows it: no schema says that."""
 
-ACCEPTED: Final = {"expected-statuses": ["2xx", "3xx", "404", "422"]}
+ACCEPTED: Final = {"expected-statuses": ["2xx", "3xx", "404", "409", "422"]}
 CONFIG: Final = {
     "operations": [
         {"include-name": name, "checks": {"positive_data_acceptance": ACCEPTED}}

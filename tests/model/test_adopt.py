@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from text2song.errors import Conflict, DownloadFailed, StorageFull
+from text2song.errors import Conflict, DownloadFailed, InvalidInput, StorageFull
 from text2song.model.adopt import adopt, plan_folder
-from text2song.model.incoming import alone_in, incoming_for
+from text2song.model.incoming import COPY_REVISION, alone_in, incoming_for
 from text2song.model.library import list_models
 from text2song.model.manifest import MANIFEST_NAME
 
@@ -69,7 +69,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_anything_comes(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9, 70_000_000))
     with pytest.raises(StorageFull, match=r"my-model needs 0\.07 GB more"):
         adopt(plan_folder(folder), models, on_progress=ignore)
-    assert {path.suffix for path in models.rglob("*") if path.is_file()} == {".lock"}
+    assert list(models.iterdir()) == []
 
 
 def test_a_copy_that_breaks_off_leaves_nothing_half_made(folder: Path, models: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_copy_that_breaks_off_leaves_nothing_half_made(folder: Path, models: P
 
     with pytest.raises(KeyboardInterrupt):
         adopt(plan_folder(folder), models, on_progress=stop)
-    assert {path.suffix for path in models.rglob("*") if path.is_file()} == {".lock"}
+    assert list(models.iterdir()) == []
 
 
 def test_another_model_of_that_name_is_not_overwritten(folder: Path, models: Path) -> None:
@@ -95,3 +95,23 @@ def test_a_system_without_locks_brings_models_all_the_same(
 ) -> None:
     monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
     assert adopt(plan_folder(folder), models, on_progress=ignore).is_dir()
+
+
+def test_the_untrained_model_and_its_name_are_refused(
+    mono_folder: Path, folder: Path, tmp_path: Path
+) -> None:
+    namesake = tmp_path / "untrained-noise"
+    folder.rename(namesake)
+    for source in (mono_folder, namesake):
+        with pytest.raises(InvalidInput, match="is built by the studio itself"):
+            plan_folder(source)
+
+
+def test_what_killed_copies_left_does_not_come_along_and_does_not_stay(folder: Path, models: Path) -> None:
+    incoming = incoming_for(models / "my-model", revision=COPY_REVISION)
+    incoming.mkdir(parents=True)
+    (incoming / "model.safetensors.index.json").write_text("{}")
+    incoming_for(models / "another", revision=COPY_REVISION).mkdir()
+    adopted = adopt(plan_folder(folder), models, on_progress=ignore)
+    assert not (adopted / "model.safetensors.index.json").exists()
+    assert list(models.iterdir()) == [adopted]

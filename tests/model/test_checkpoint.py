@@ -38,9 +38,18 @@ def test_info_says_what_the_model_is(noise_folder: Path) -> None:
 
 
 def test_a_plain_checkout_without_our_manifest_is_a_model_too(mono_folder: Path, tmp_path: Path) -> None:
-    folder = with_weights(mono_folder, tmp_path / "mine", dict)
-    info = MusicGen.load(folder).info
+    def train(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["enc_to_dec_proj.bias"] += 1
+
+    info = MusicGen.load(with_weights(mono_folder, tmp_path / "mine", train)).info
     assert (info.id, info.revision, info.license, info.is_trained) == ("mine", "local", "unknown", True)
+
+
+def test_noise_without_its_manifest_is_still_noise(noise_folder: Path, tmp_path: Path) -> None:
+    copytree(noise_folder, tmp_path / "mine")
+    (tmp_path / "mine" / "text2song.json").unlink()
+    info = MusicGen.load(tmp_path / "mine").info
+    assert (info.id, info.revision, info.is_trained) == ("mine", "local", False)
 
 
 def edit_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -130,7 +139,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], type[StudioError], str]] = {
         ModelCorrupt,
         "lacks the tensor decoder.model.decoder.layers.1.fc2.weight",
     ),
-    "flipped bit": (flip_bit, ModelCorrupt, "fingerprint"),
+    "flipped bit": (flip_bit, ModelCorrupt, "not what they were"),
     "missing shard": (shards_with_one_missing, ModelCorrupt, "model-00002-of-00002.safetensors"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), ModelCorrupt, "no tokenizer.json"),
     "bad tokenizer": (

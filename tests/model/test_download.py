@@ -186,6 +186,17 @@ def test_a_damaged_model_is_brought_again(mirror: Mirror, tmp_path: Path) -> Non
     assert list_models(tmp_path)[0].problem is None
 
 
+def test_what_killed_processes_left_is_swept_and_another_models_part_is_not(
+    mirror: Mirror, tmp_path: Path
+) -> None:
+    for name in ("facebook--musicgen-tiny@0123456789ab", "mine@folder", "somebody--else@0123456789ab"):
+        (tmp_path / ".incoming" / name).mkdir(parents=True)
+        (tmp_path / ".incoming" / name / "model.safetensors.part").write_bytes(b"half")
+    bring(mirror, tmp_path)
+    kept = {path.parent.name for path in (tmp_path / ".incoming").rglob("*.part")}
+    assert kept == {"somebody--else@0123456789ab"}
+
+
 def test_two_at_once_do_not_write_into_each_other(mirror: Mirror, tmp_path: Path) -> None:
     def second(here: int, _: int) -> None:
         if here > 1_000_000:

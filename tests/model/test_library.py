@@ -6,6 +6,7 @@ import pytest
 from text2song.errors import InvalidInput, ModelMissing
 from text2song.model.library import folder_for, list_models, resolve
 from text2song.model.manifest import Manifest
+from text2song.names import NOISE_MODEL
 
 
 @pytest.fixture
@@ -56,13 +57,29 @@ def test_a_damaged_model_is_listed_with_what_is_wrong(models: Path) -> None:
 
     assert "text2song.json" in (small.problem or "")
     assert small.id == "facebook--musicgen-small"
-    assert "model.safetensors" in (noise.problem or "")
+    assert "builds its own untrained model again" in (noise.problem or "")
     assert noise.fingerprint is None
 
 
-def test_a_model_whose_bytes_changed_is_listed_as_such(models: Path) -> None:
-    Manifest(id="x/y", fingerprint="0" * 64).write(models / "untrained-noise")
-    assert "not what they were" in (list_models(models)[1].problem or "")
+@pytest.mark.parametrize(
+    ("model_id", "advice"),
+    [("x/y", "`text2song model add`"), (NOISE_MODEL, "builds its own untrained model")],
+)
+def test_a_model_whose_bytes_changed_is_listed_as_such(models: Path, model_id: str, advice: str) -> None:
+    Manifest(id=model_id, fingerprint="0" * 64).write(models / "untrained-noise")
+    problem = list_models(models)[1].problem or ""
+    assert "not what they were" in problem
+    assert advice in problem
+
+
+def test_what_lost_its_manifest_where_the_untrained_model_should_be_is_damaged(models: Path) -> None:
+    (models / "untrained-noise" / "text2song.json").unlink()
+    assert "lost its text2song.json" in (list_models(models)[1].problem or "")
+
+
+def test_the_untrained_model_is_built_and_not_downloaded(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match="builds it when"):
+        resolve(tmp_path, NOISE_MODEL)
 
 
 def test_a_model_is_found_by_its_id_whatever_its_folder_is_called(models: Path) -> None:

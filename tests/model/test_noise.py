@@ -1,8 +1,11 @@
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Barrier
+from shutil import copytree
+from threading import Barrier, Event
 from typing import Any
 
 import numpy as np
@@ -11,9 +14,10 @@ import torch
 from transformers import AutoProcessor, MusicgenForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
-from text2song.errors import ModelMissing
+from text2song.errors import ModelMissing, StorageFull
 from text2song.model import noise as noise_module
-from text2song.model.manifest import Manifest
+from text2song.model.incoming import in_turn, incoming_for
+from text2song.model.manifest import UNTRAINED, Manifest
 from text2song.model.musicgen import MusicGen
 from text2song.model.noise import build_noise_model
 from text2song.model.protocol import GeneratedTake
@@ -21,15 +25,13 @@ from text2song.model.weights import fingerprint
 from text2song.music.spec import GenerationSpec
 from text2song.names import NOISE_MODEL
 
-FINGERPRINTS = {
-    1: "ceaf0921a32ba7cdd402d2c30822586bc7f48eb98751c3fe4a21008f6893bbac",
-    2: "977fb41d2f447b81701e1045bf668ab46d175cf91455ad6cf4a80fff5c7d6d96",
-}
+REVISION = "recipe-1-seed-0-channels-1"
 
 
 def test_the_same_seed_is_the_same_bytes_on_every_machine(noise_folder: Path) -> None:
-    channels = MusicGen.load(noise_folder).info.channels
-    assert fingerprint(noise_folder) == FINGERPRINTS[channels]
+    size_bytes = Manifest.read(noise_folder).size_bytes
+    assert size_bytes is not None
+    assert fingerprint(noise_folder) == UNTRAINED[size_bytes]
 
 
 def test_another_seed_is_another_model(mono_folder: Path, tmp_path: Path) -> None:
@@ -116,25 +118,28 @@ def test_two_may_build_it_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         builders = [pool.submit(build) for _ in range(2)]
     assert [builder.result() for builder in builders] == [folder, folder]
-    assert fingerprint(folder) == FINGERPRINTS[1]
+    assert fingerprint(folder) in UNTRAINED.values()
     assert [p.name for p in folder.parent.iterdir()] == ["noise"]
 
 
 def test_a_builder_that_comes_second_keeps_what_the_first_one_put_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mono_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "noise"
-    write = noise_module._write
+    has_looked = Event()
 
-    def write_while_another_finishes(draft: Path, *, seed: int, audio_channels: int, revision: str) -> None:
-        write(draft, seed=seed, audio_channels=audio_channels, revision=revision)
-        if not folder.exists():
-            monkeypatch.setattr(noise_module, "_write", write)
-            build_noise_model(folder)
+    def in_turn_after_looking(incoming: Path) -> AbstractContextManager[None]:
+        has_looked.set()
+        return in_turn(incoming)
+
+    monkeypatch.setattr(noise_module, "in_turn", in_turn_after_looking)
+    with ThreadPoolExecutor() as pool:
+        with in_turn(incoming_for(folder, revision=REVISION)):
+            second = pool.submit(build_noise_model, folder)
+            assert has_looked.wait(60)
+            copytree(mono_folder, folder)
             (folder / "first").touch()
-
-    monkeypatch.setattr(noise_module, "_write", write_while_another_finishes)
-    build_noise_model(folder)
+        assert second.result(60) == folder
     assert (folder / "first").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["noise"]
 
@@ -144,21 +149,71 @@ def test_a_build_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(noise_module, "save_file", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(StorageFull, match="nothing half made"):
         build_noise_model(tmp_path / "noise")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_build_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from pathlib import Path
+from text2song.model import noise
+noise.save_file = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+noise.build_noise_model(Path(sys.argv[1]), seed=int(sys.argv[2]))
+"""
+    folder = tmp_path / "noise"
+    for seed in ("0", "1"):
+        command = [sys.executable, "-c", program, str(folder), seed]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not folder.exists()
+    assert any((tmp_path / ".incoming").rglob("tokenizer.json"))
+    (tmp_path / ".incoming" / "noise@recipe-0-see").mkdir()  # an older version's
+
+    build_noise_model(folder)
+
+    assert [p.name for p in tmp_path.iterdir()] == ["noise"]
+
+
+DAMAGE: dict[str, dict[str, bytes | None]] = {
+    "no manifest": {"text2song.json": None},
+    "a broken manifest": {"text2song.json": b"{"},
+    "no manifest and other weights": {"text2song.json": None, "model.safetensors": b"?"},
+    "no configuration": {"config.json": None},
+    "no weights": {"model.safetensors": None},
+    "cut weights": {"model.safetensors": b"{}"},
+    "no tokenizer": {"tokenizer.json": None},
+    "a broken tokenizer": {"tokenizer.json": b"\xff"},
+    "the configuration alone": {"text2song.json": None, "model.safetensors": None, "tokenizer.json": None},
+}
+"""What becomes of which file; None where it is lost."""
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_whatever_is_damaged_is_built_again(mono_folder: Path, tmp_path: Path, damage: str) -> None:
+    folder = Path(copytree(mono_folder, tmp_path / "untrained-noise"))
+    for name, content in DAMAGE[damage].items():
+        (folder / name).unlink()
+        if content is not None:
+            (folder / name).write_bytes(content)
+    build_noise_model(folder)
+    assert Manifest.read(folder) == Manifest.read(mono_folder)
+    assert fingerprint(folder) == fingerprint(mono_folder)
+    assert MusicGen.load(folder).info.id == NOISE_MODEL
+    assert [p.name for p in tmp_path.iterdir()] == ["untrained-noise"]
 
 
 def test_an_older_recipe_is_replaced_and_a_strangers_folder_is_not(tmp_path: Path) -> None:
     folder = build_noise_model(tmp_path / "noise")
     Manifest(id=NOISE_MODEL, revision="recipe-0", is_trained=False).write(folder)
     build_noise_model(folder)
-    assert Manifest.read(folder).revision == "recipe-1-seed-0-channels-1"
+    assert Manifest.read(folder).revision == REVISION
     assert [p.name for p in tmp_path.iterdir()] == ["noise"]
 
     stranger = tmp_path / "mine"
     stranger.mkdir()
     (stranger / "precious").touch()
+    (stranger / "text2song.json").write_text("{")  # one that cannot be read makes it nobody's
     with pytest.raises(ModelMissing, match="in the way"):
         build_noise_model(stranger)
-    assert [p.name for p in stranger.iterdir()] == ["precious"]
+    assert sorted(p.name for p in stranger.iterdir()) == ["precious", "text2song.json"]

@@ -39,7 +39,6 @@ TESTED_THROUGH: Final = {
     "jobs/queue.py": "contracts/test_queues.py",
     "model/codec.py": "model/test_checkpoint.py",
     "model/conversion.py": "model/test_convert.py",
-    "model/incoming.py": "model/test_adopt.py",  # and test_download.py: the half that both share
     "model/noise_files.py": "model/test_noise.py",
     "model/noise_weights.py": "model/test_noise.py",  # and test_encodec.py: what only transformers asks for
     "model/row.py": "model/test_musicgen.py",

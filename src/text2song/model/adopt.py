@@ -9,6 +9,7 @@ from text2song.errors import Conflict, ModelMissing, ModelUnsupported, StorageFa
 from text2song.model.configuration import CONFIG_NAME, read_configuration
 from text2song.model.conversion import convert_apart
 from text2song.model.incoming import (
+    COPY_REVISION,
     TOKENIZER_NAME,
     WELCOME_NAMES,
     OnProgress,
@@ -18,9 +19,11 @@ from text2song.model.incoming import (
     is_pickle,
     put,
     require_space,
+    start_afresh,
+    sweep_beside,
     write_manifest,
 )
-from text2song.model.library import folder_for
+from text2song.model.library import folder_for, refuse_noise
 from text2song.model.manifest import Manifest
 from text2song.model.weights import PICKLE_NAMES, SINGLE_NAME, fingerprint, weight_files
 
@@ -69,6 +72,7 @@ def plan_folder(folder: Path) -> FolderPlan:
     Raises:
         ModelMissing, ModelCorrupt, ModelUnsupported: it is no model folder that the studio can play.
         StorageFailed: a file of it cannot be read.
+        InvalidInput: it is the untrained model, or named like it.
     """
     read_configuration(folder)
     weights, needs_conversion = _weights(folder)
@@ -83,7 +87,9 @@ def plan_folder(folder: Path) -> FolderPlan:
         if not os.access(folder / name, os.R_OK):
             raise StorageFailed(f"{folder / name} cannot be read: see to its owner and permissions.")
     files = tuple(FolderFile(name, (folder / name).stat().st_size) for name in names)
-    return FolderPlan(folder, Manifest.read(folder), files, needs_conversion)
+    manifest = Manifest.read(folder)
+    refuse_noise(manifest.id)
+    return FolderPlan(folder, manifest, files, needs_conversion)
 
 
 def adopt(wanted: FolderPlan, models_folder: Path, *, on_progress: OnProgress) -> Path:
@@ -97,8 +103,10 @@ def adopt(wanted: FolderPlan, models_folder: Path, *, on_progress: OnProgress) -
         ModelCorrupt: the pickled weights were refused.
     """
     target = folder_for(models_folder, wanted.id)
-    incoming = incoming_for(target, revision="folder")
+    incoming = incoming_for(target, revision=COPY_REVISION)
     with disk_errors(models_folder, after="nothing half made stays behind"), alone_in(incoming):
+        sweep_beside(incoming)
+        start_afresh(incoming)
         try:
             if target.exists():
                 _require_same(wanted, target)

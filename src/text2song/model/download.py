@@ -27,6 +27,7 @@ from text2song.model.incoming import (
     is_pickle,
     put,
     require_space,
+    sweep_beside,
     write_manifest,
 )
 from text2song.model.library import folder_for
@@ -57,6 +58,7 @@ def fetch(wanted: DownloadPlan, models_folder: Path, *, on_progress: OnProgress)
         return target
     incoming = incoming_for(target, revision=wanted.revision)
     with disk_errors(models_folder, after=_AFTER), alone_in(incoming):
+        sweep_beside(incoming)
         _require_space(wanted, incoming)
         _fetch_files(wanted, incoming, on_progress)
         _finish(wanted, incoming)

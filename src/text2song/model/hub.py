@@ -21,7 +21,7 @@ from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from text2song.errors import DownloadFailed, ModelUnsupported
 from text2song.model.configuration import CONFIG_NAME
 from text2song.model.incoming import TOKENIZER_NAME, WELCOME_NAMES
-from text2song.model.library import require_model_id
+from text2song.model.library import refuse_noise, require_model_id
 from text2song.model.weights import INDEX_NAME, PICKLE_NAMES, SINGLE_NAME
 
 TIMEOUT_SECONDS: Final = 20.0
@@ -66,11 +66,12 @@ def plan(model_id: str, *, revision: str | None = None, endpoint: str | None = N
     `endpoint` is the hub's address or a mirror's; by default HF_ENDPOINT or huggingface.co.
 
     Raises:
-        InvalidInput: that is not an id.
+        InvalidInput: that is not an id, or the untrained model's, which is on no hub.
         DownloadFailed: no network, no such model or revision, or no access to it.
         ModelUnsupported: it is not a MusicGen, or lacks files that the studio needs.
     """
     require_model_id(model_id)
+    refuse_noise(model_id)
     address = (endpoint or constants.ENDPOINT).rstrip("/")
     with hub_errors(model_id, endpoint=address):
         api = HfApi(endpoint=address, library_name=CLIENT_NAME)

@@ -13,11 +13,13 @@ from typing import Final
 
 from text2song.errors import InvalidInput, ModelError, ModelMissing
 from text2song.model.configuration import CONFIG_NAME
-from text2song.model.manifest import Manifest
+from text2song.model.manifest import Manifest, repair
 from text2song.model.weights import fingerprint, weight_files
+from text2song.names import NOISE_FOLDER, NOISE_MODEL
 
 INCOMING_NAME: Final = ".incoming"
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
+_DAMAGED_NOISE: Final = f"Its files are not whole. {repair(NOISE_MODEL)}"
 _ID: Final = re.compile(rf"{_NAME}(/{_NAME})?")
 
 
@@ -53,6 +55,20 @@ def require_model_id(value: str) -> str:
     return value
 
 
+def refuse_noise(model_id: str) -> None:
+    """Say no to bringing the untrained model from anywhere, or another one into its folder.
+
+    Raises:
+        InvalidInput: that is its name.
+    """
+    if model_id in {NOISE_MODEL, NOISE_FOLDER}:
+        raise InvalidInput(
+            f"{NOISE_MODEL} is built by the studio itself, whenever no other model is named: there is "
+            "nothing to add. For music, add facebook/musicgen-small.",
+            field="model",
+        )
+
+
 def folder_for(models_folder: Path, model_id: str) -> Path:
     """Where the model of that id lives, whether it is there or not.
 
@@ -82,6 +98,10 @@ def resolve(models_folder: Path, id_or_path: str | Path) -> Path:
     for stored in _folders(models_folder):  # a folder may be named otherwise than its model
         if _id_or_none(stored) == id_or_path:
             return stored
+    if id_or_path == NOISE_MODEL:
+        raise ModelMissing(
+            f"{id_or_path} is not there yet: the studio builds it when it is first to play it."
+        )
     raise ModelMissing(
         f"The model {id_or_path} is not on this machine. Download it with "
         f"`text2song model add {id_or_path}`, or see what is there with `text2song model list`."
@@ -116,7 +136,7 @@ def _describe(folder: Path) -> StoredModel:
         digest = fingerprint(folder)
         size_bytes = sum(path.stat().st_size for path in weight_files(folder))
     except ModelError as error:
-        problem = problem or error.message
+        problem = problem or (_DAMAGED_NOISE if manifest.id == NOISE_MODEL else error.message)
     return StoredModel(
         folder=folder,
         id=manifest.id,
@@ -125,11 +145,5 @@ def _describe(folder: Path) -> StoredModel:
         is_trained=manifest.is_trained,
         fingerprint=digest,
         size_bytes=size_bytes,
-        problem=problem or _contradiction(manifest, digest),
+        problem=problem or manifest.contradiction(digest),
     )
-
-
-def _contradiction(manifest: Manifest, digest: str | None) -> str | None:
-    if manifest.fingerprint in (None, digest):
-        return None
-    return "Its files are not what they were when they came. Download it again with `text2song model add`."

@@ -1,7 +1,8 @@
 """`text2song.json`: what the studio knows of a model folder beyond the files' own words. Needs no torch.
 
 A folder without it, such as a Hugging Face checkout, is still a model: its name is then its folder's,
-its revision `local`, its licence unknown, and it counts as trained.
+its revision `local`, its licence unknown, and it counts as trained, unless its bytes are those of the
+untrained model: noise must not pass as music because one file was lost.
 """
 
 import json
@@ -10,8 +11,16 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from text2song.errors import ModelCorrupt
+from text2song.model.configuration import CONFIG_NAME
+from text2song.model.weights import SINGLE_NAME, fingerprint
+from text2song.names import NOISE_FOLDER, NOISE_MODEL
 
 MANIFEST_NAME: Final = "text2song.json"
+UNTRAINED: Final = {
+    6_431_600: "ceaf0921a32ba7cdd402d2c30822586bc7f48eb98751c3fe4a21008f6893bbac",
+    10_627_856: "977fb41d2f447b81701e1045bf668ab46d175cf91455ad6cf4a80fff5c7d6d96",
+}
+"""The fingerprints of the untrained models that the studio builds, by the size of their weights in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +54,18 @@ class Manifest:
         """The folder's manifest, or what stands for one.
 
         Raises:
-            ModelCorrupt: there is one, and it cannot be understood.
+            ModelCorrupt: there is one, and it cannot be understood; or there is none, where the untrained
+                model should be and is not.
         """
         path = folder / MANIFEST_NAME
         if not path.is_file():
-            return cls(id=folder.name)
+            is_noise = _is_noise(folder)
+            if folder.name == NOISE_FOLDER and not is_noise:
+                raise ModelCorrupt(
+                    f"{folder} has lost its {MANIFEST_NAME}, and its files are not the untrained model's. "
+                    f"{repair(NOISE_MODEL)}"
+                )
+            return cls(id=folder.name, is_trained=not is_noise)
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
             manifest = cls(
@@ -67,7 +83,29 @@ class Manifest:
             raise ModelCorrupt(f"{path}: id, revision and license must be text. Download the model again.")
         return manifest
 
+    def contradiction(self, digest: str | None) -> str | None:
+        """Why files of that fingerprint cannot be this model's, for a person; None where they may be."""
+        if self.fingerprint in (None, digest):
+            return None
+        return f"Its files are not what they were when they came. {repair(self.id)}"
+
     def write(self, folder: Path) -> None:
         """Store it in the folder."""
         text = json.dumps(self.as_json(), indent=2) + "\n"
         (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
+
+
+def repair(model_id: str) -> str:
+    """What to do about damaged files of that model."""
+    if model_id == NOISE_MODEL:
+        return "The studio builds its own untrained model again at the next start; remove any other copy."
+    return "Download it again with `text2song model add`."
+
+
+def _is_noise(folder: Path) -> bool:
+    """Whether the folder holds an untrained model to the last byte; most are told by their size alone."""
+    weights = folder / SINGLE_NAME
+    if not (folder / CONFIG_NAME).is_file() or not weights.is_file():
+        return False
+    known = UNTRAINED.get(weights.stat().st_size)
+    return known is not None and fingerprint(folder) == known

@@ -22,7 +22,7 @@ from text2song.model.configuration import ModelConfiguration, read_configuration
 from text2song.model.decoder import Decoder, module_shapes
 from text2song.model.delay import offsets_for
 from text2song.model.linear import Backend
-from text2song.model.manifest import MANIFEST_NAME, Manifest
+from text2song.model.manifest import Manifest
 from text2song.model.memory import memory_guard
 from text2song.model.protocol import GeneratedTake, ModelInfo, Progress, RowResult, Watch
 from text2song.model.row import Row
@@ -217,11 +217,8 @@ def _require(value: str, *, known: tuple[str, ...], name: str) -> None:
 def _describe(folder: Path, *, configuration: ModelConfiguration, dtype: str) -> ModelInfo:
     manifest = Manifest.read(folder)
     digest = fingerprint(folder)
-    if manifest.fingerprint not in (None, digest):
-        raise ModelCorrupt(
-            f"{folder} is not what it was: its files no longer have the fingerprint in {MANIFEST_NAME}. "
-            "Download the model again with `text2song model add`."
-        )
+    if contradiction := manifest.contradiction(digest):
+        raise ModelCorrupt(f"{folder} is damaged. {contradiction}")
     shape = configuration.decoder
     return ModelInfo(
         id=manifest.id,

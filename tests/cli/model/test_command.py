@@ -18,7 +18,7 @@ from tests.model.mirror import Mirror, serving
 from text2song.cli.model import stocking
 from text2song.model import download
 from text2song.model.library import list_models
-from text2song.names import NOISE_FOLDER
+from text2song.names import NOISE_FOLDER, NOISE_MODEL
 
 ID = "facebook/musicgen-tiny"
 NAMES = (
@@ -167,6 +167,14 @@ def test_what_cannot_be_fetched_is_told(console: Console, arguments: tuple[str, 
     assert said.error()["message"]
 
 
+def test_the_untrained_model_is_not_added_from_anywhere(furnished: Console, hub: Mirror) -> None:
+    for source in (NOISE_MODEL, str(furnished.home / "models" / NOISE_FOLDER)):
+        said = furnished.run("model", "add", source, "--yes", "--json")
+        assert (said.code, said.error()["code"]) == (2, "invalid_input")
+        assert "there is nothing to add" in said.error()["message"]
+    assert hub.asked == []
+
+
 def test_a_folder_is_copied_into_the_library(console: Console, folder: Path) -> None:
     (folder / "notes.txt").write_text("not the model's")
     said = console.run("model", "add", str(folder), "--yes", "--json")
@@ -199,7 +207,7 @@ def test_another_model_of_that_name_is_not_overwritten(console: Console, folder:
     (folder / "config.json").write_text(json.dumps(config | {"changed": True}))
     said = console.run("model", "add", str(folder), "--yes", "--json")
     assert (said.code, said.error()["code"]) == (1, "conflict")
-    assert {p.suffix for p in (console.home / "models" / ".incoming").iterdir()} == {".lock"}
+    assert not (console.home / "models" / ".incoming").exists()
 
 
 @pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", "model.safetensors"])
