@@ -17,7 +17,10 @@ OTHER_FORMS = {
     "other digits": ID.replace("1", "\u0661"),
     "hyphens elsewhere": ID.replace("-", "", 1) + "-",
 }
-BODIES = {("patch", "/prompts/{prompt_id}"): {"visibility": "shared"}}
+BODIES: dict[tuple[str, str], dict[str, str]] = {
+    ("patch", "/prompts/{prompt_id}"): {"visibility": "shared"},
+    ("patch", "/users/{user_id}"): {},
+}
 """What goes with an id, where it is not asked for alone."""
 
 

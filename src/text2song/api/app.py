@@ -20,7 +20,7 @@ from text2song.api.docs_page import Notices, docs_router
 from text2song.api.doubled_names import refuse_doubled_names
 from text2song.api.head import HeadFromGet
 from text2song.api.health import ReadyCheck, health_router
-from text2song.api.openapi import add_problems, restore_nulls
+from text2song.api.openapi import add_login, add_problems, guarded_operations, restore_bounds, restore_nulls
 from text2song.api.problems import AnswerEverything, handle
 from text2song.api.protections import DoorOptions, FrontDoor, SecurityHeaders
 from text2song.api.query_names import refuse_unknown_query
@@ -36,6 +36,8 @@ Music from words: ask for takes, follow them, listen and compare.
 
 `GET /models` says which models are served, and what a listener must know of each: one that was never trained
 makes noise, not music.
+
+On a machine of one's own nobody logs in. Elsewhere send a key: `Authorization: Bearer t2s_...`.
 
 Every list answers `{"items", "next_cursor"}`. Every error is `application/problem+json` with a stable
 `code`; all codes are listed at [/docs/problems](/docs/problems).
@@ -64,7 +66,9 @@ class StudioApi(FastAPI):
         """The document, made once."""
         document = super().openapi()
         add_problems(document)
+        add_login(document, guarded_operations(self))
         restore_nulls(document)
+        restore_bounds(document)
         return document
 
 

@@ -2,9 +2,9 @@
 
 import datetime as dt
 import uuid
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StrictBool
 
 from text2song.users import examples
 from text2song.users.secrets import KEY_PREFIX
@@ -20,7 +20,7 @@ RoleName = Annotated[
     Field(description="Admins look after people, creators make music, raters listen and judge."),
 ]
 Scope = Literal["read", "rate", "create", "admin"]
-Quota = Annotated[Whole, Field(ge=0, le=QUOTA_LIMIT)] | None
+Plain = str | int | bool | None
 
 _QUEUED: Final = "Jobs that may wait at once; null: what the studio's settings say."
 _MINUTES: Final = "Minutes of audio that may be asked for in 24 hours; null: what the settings say."
@@ -34,10 +34,10 @@ class UserIn(WireModel):
 
     name: Name
     role: RoleName = "creator"
-    is_expert: bool = Field(default=False, description="Whether their feedback counts as an expert's.")
-    max_queued_jobs: Quota = Field(default=None, description=_QUEUED)
-    max_minutes_a_day: Quota = Field(default=None, description=_MINUTES)
-    max_storage_bytes: Quota = Field(default=None, description=_BYTES)
+    is_expert: StrictBool = Field(default=False, description="Whether their feedback counts as an expert's.")
+    max_queued_jobs: Whole | None = Field(default=None, ge=0, le=QUOTA_LIMIT, description=_QUEUED)
+    max_minutes_a_day: Whole | None = Field(default=None, ge=0, le=QUOTA_LIMIT, description=_MINUTES)
+    max_storage_bytes: Whole | None = Field(default=None, ge=0, le=QUOTA_LIMIT, description=_BYTES)
 
 
 class UserPatch(WireModel):
@@ -46,13 +46,13 @@ class UserPatch(WireModel):
     model_config = ConfigDict(json_schema_extra={"examples": [examples.USER_PATCH]})
 
     role: RoleName = "creator"
-    is_expert: bool = False
-    is_active: bool = Field(
+    is_expert: StrictBool = False
+    is_active: StrictBool = Field(
         default=True, description="False ends all their keys and sessions at once; what they made stays."
     )
-    max_queued_jobs: Quota = Field(default=None, description=_QUEUED)
-    max_minutes_a_day: Quota = Field(default=None, description=_MINUTES)
-    max_storage_bytes: Quota = Field(default=None, description=_BYTES)
+    max_queued_jobs: Whole | None = Field(default=None, ge=0, le=QUOTA_LIMIT, description=_QUEUED)
+    max_minutes_a_day: Whole | None = Field(default=None, ge=0, le=QUOTA_LIMIT, description=_MINUTES)
+    max_storage_bytes: Whole | None = Field(default=None, ge=0, le=QUOTA_LIMIT, description=_BYTES)
 
 
 class UserOut(WireModel):
@@ -143,4 +143,4 @@ class AuditEntryOut(WireModel):
     act: str
     subject_kind: str
     subject_id: uuid.UUID
-    details: dict[str, Any]
+    details: dict[str, Plain | list[Plain]] = Field(description="What changed: from what to what.")
