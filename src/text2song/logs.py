@@ -2,11 +2,14 @@
 
 Every line is an event with named values: one JSON object a line for machines, aligned colours for a
 person at a terminal. What the libraries log goes the same way. Tracebacks never show local
-variables: those hold prompts, and one day passwords.
+variables: those hold prompts and keys. What looks like a key is blotted out of every line, wherever it
+came from: somebody will paste one into an address.
 """
 
 import logging
+import re
 import sys
+from typing import Any
 
 import structlog
 from structlog.typing import Processor
@@ -19,6 +22,8 @@ _SHARED: tuple[Processor, ...] = (
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
+_KEY = re.compile(r"t2s_[A-Za-z0-9_-]{8,}")
+"""The beginning and the alphabet are those of `users/secrets.py`."""
 _CHATTY = {"uvicorn.access": logging.CRITICAL + 1, "httpx2": logging.WARNING}
 """uvicorn's access log would repeat each request, with its query, beside our own line."""
 
@@ -68,5 +73,10 @@ def _formatter(*, json: bool) -> logging.Formatter:
         rendering = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_SHARED,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering, _blot_keys],
     )
+
+
+def _blot_keys(_logger: object, _method: str, line: Any) -> str:  # noqa: ANN401  # a processor's type is a dict
+    """The last step, over the whole line that the renderer has made."""
+    return _KEY.sub("t2s_[hidden]", line)

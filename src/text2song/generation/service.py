@@ -15,6 +15,7 @@ from text2song.audio import queries as audio
 from text2song.audio import service as audio_service
 from text2song.errors import Conflict, IdempotencyMismatch, InvalidInput, ModelOutputRejected, Unavailable
 from text2song.generation import queries
+from text2song.generation.quotas import require_share
 from text2song.generation.schemas import GenerateIn, GenerationParams
 from text2song.generation.tables import KIND, GenerationJob, GenerationTake
 from text2song.jobs import lifecycle
@@ -44,6 +45,7 @@ def submit(work: Work, body: GenerateIn, *, idempotency_key: str | None = None) 
         InvalidInput, NotFound: when it asks for what cannot be.
         NoModelServed: when no worker ever served a model.
         Unavailable: when too many jobs wait already.
+        QuotaExceeded: when the owner's share is used up.
         IdempotencyMismatch: when the key came with another body before.
     """
     return _once(
@@ -261,6 +263,7 @@ def _again(work: Work, body: GenerateIn) -> GenerationJob:
 def _add(work: Work, prompt: Prompt, plan: _Plan) -> GenerationJob:
     _require_room(work, plan.model)
     durations = [take.spec.duration_seconds for take in plan.takes]
+    require_share(work, plan.user_id, seconds=sum(durations))
     job = GenerationJob(
         prompt_id=prompt.id,
         user_id=plan.user_id,
