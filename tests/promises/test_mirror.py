@@ -16,6 +16,8 @@ TESTED_THROUGH: Final = {
     "blobs/objects.py": "contracts/test_blobs.py",
     "blobs/store.py": "contracts/test_blobs.py",
     "cli/__main__.py": "cli/test_app.py",
+    "cli/key/keeping.py": "cli/key/test_command.py",
+    "cli/user/people.py": "cli/user/test_command.py",
     "cli/db/upgrading.py": "cli/db/test_command.py",
     "cli/doctor/checks_of_parts.py": "cli/doctor/test_command.py",
     "cli/doctor/checks_of_state.py": "cli/doctor/test_command.py",
