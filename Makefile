@@ -20,7 +20,7 @@ help: ## list the targets
 
 setup: installed-dev ## install all that developing and testing need, into .venv
 
-studio: installed-studio $(SITE) ## set up and serve the studio (HOST=, PORT=)
+studio: installed-studio $(SITE) ## set up and serve the studio on this machine (PORT=)
 	@$(BIN)/text2song serve --host "$(HOST)" --port "$(PORT)"
 
 # Two processes of one thread each: two times two threads on two cores wait for each other. Where tests ask for more

@@ -24,6 +24,8 @@ ID_PATTERN: Final = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 """RFC 9562, section 4. Python's UUID also takes braces, `urn:uuid:`, no hyphens and other digits."""
 IDS_PATTERN: Final = f"^{ID_PATTERN}(,{ID_PATTERN})*$"
 """For the documentation of a parameter that takes several ids; its endpoint says what is wrong."""
+NO_NULS: Final = r"^[^\x00]*$"
+"""Of a text to look for: SQLite ends it at a NUL, and would look for less; PostgreSQL takes none."""
 PROBLEM_SCHEMA_REF: Final = "#/components/schemas/Problem"
 
 T = TypeVar("T")

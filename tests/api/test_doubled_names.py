@@ -30,7 +30,16 @@ def make_edge_client(written: Written) -> TestClient:
         ('{"text": "rain", "x": [{"a\\n": 1, "a\\n": 2}]}', "a\ufffd"),
     ],
 )
-@pytest.mark.parametrize("content_type", ["application/json", "application/problem+json; charset=utf-8"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "application/problem+json; charset=utf-8",
+        "Application/JSON",
+        "application/vnd.x+JSON",
+        "APPLICATION/JSON;charset=utf-8",
+    ],
+)
 def test_a_name_that_stands_twice_in_an_object_is_refused(
     client: TestClient, written: Written, body: str, name: str, content_type: str
 ) -> None:

@@ -30,9 +30,19 @@ def test_a_name_that_cannot_be_shown_is_not(client: TestClient) -> None:
     assert "<b>" not in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/docs", "/prompts/7"])
-def test_what_takes_no_parameters_minds_none(client: TestClient, path: str) -> None:
-    assert client.get(f"{path}?v=2").status_code == 200
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/healthz"), ("HEAD", "/prompts/7"), ("DELETE", "/prompts/7")]
+)
+def test_what_takes_no_parameters_refuses_each(client: TestClient, method: str, path: str) -> None:
+    answer = client.request(method, f"{path}?v=2")
+    assert answer.status_code == 422
+    if method != "HEAD":
+        assert answer.json()["field"] == "v"
+        assert answer.json()["detail"].endswith("v is not a parameter here: there are none, leave it out.")
+
+
+def test_a_page_for_people_minds_none(client: TestClient) -> None:
+    assert client.get("/docs?utm_source=letter").status_code == 200
 
 
 def test_only_what_stands_in_the_query_is_known() -> None:

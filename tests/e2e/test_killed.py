@@ -16,24 +16,25 @@ from sqlalchemy import create_engine
 from tests.figures import RecordFigure
 from tests.servers import Server, finished, served
 
-JOBS_BEFORE = 4
 JOBS_OF_A_ROUND = 2
 LEASE_SECONDS = 2.0
 SWEEP_SECONDS = 1.0
 
 
 @pytest.mark.parametrize(
-    ("seed", "kills"),
+    ("seed", "kills", "jobs_before"),
     [
-        pytest.param(7, 2, marks=pytest.mark.slow, id="two"),
-        *(pytest.param(seed, 5, marks=pytest.mark.proof, id=f"five-{seed}") for seed in range(6)),
+        pytest.param(7, 2, 4, marks=pytest.mark.slow, id="two"),
+        *(pytest.param(seed, 5, 10, marks=pytest.mark.proof, id=f"five-{seed}") for seed in range(6)),
     ],
 )
-def test_jobs_survive_kills(seed: int, kills: int, tmp_path: Path, record_figure: RecordFigure) -> None:
+def test_jobs_survive_kills(
+    seed: int, kills: int, jobs_before: int, tmp_path: Path, record_figure: RecordFigure
+) -> None:
     chance = random.Random(seed)
     pace = {"LEASE_SECONDS": str(LEASE_SECONDS), "SWEEP_SECONDS": str(SWEEP_SECONDS)}
     with served(tmp_path / "home", **pace) as server:
-        accepted = [_submitted(server, number) for number in range(JOBS_BEFORE)]
+        accepted = [_submitted(server, number) for number in range(jobs_before)]
         slowest_reclaim = 0.0
         for round_number in range(kills):
             accepted += [_submitted(server, len(accepted) + n) for n in range(JOBS_OF_A_ROUND)]

@@ -87,6 +87,8 @@ BAD: list[tuple[object, str, str]] = [
     (walk(sides=[[{"adapter": "a@1"}] * 5]), "sides.0", "limit is 4"),
     (walk(sides=[[{"adapter": "cold@1.0.0"}]]), "sides.0.0.adapter", "name@version"),
     (walk(sides=[[{"adapter": "a@1", "weight": 5}]]), "sides.0.0.weight", "4.0 or less"),
+    (walk(sides=[[{"adapter": "warm@1.2.0\0"}]]), "sides.0.0.adapter", "no NUL"),
+    (walk(model="untrained-noise\0"), "model", "no NUL"),
     (walk(adapter_id=NOBODY_HAS_THIS_ID), "adapter_id", "there is no adapter"),
     (walk(adapter_id="warm"), "adapter_id", "must be an id"),
     ({"prompt": WALK, "adapter_id": NOBODY_HAS_THIS_ID, "sides": [[]]}, "body", "either adapter_id or sides"),

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from tests.benches import Bench
 from tests.studios import Desk
 from text2song.errors import InvalidInput, OutOfMemory
+from text2song.generation import job as job_module
 from text2song.generation.job import GenerationHandler
 from text2song.generation.tables import KIND, GenerationTake
 from text2song.jobs import lifecycle
@@ -47,6 +48,27 @@ def test_a_batch_that_does_not_fit_is_halved_and_costs_no_attempt(bench: Bench) 
     assert job["status"] == "succeeded"
     assert [len(batch) for batch in bench.batches] == [4, 2, 1, 1, 1, 1]
     assert (job["attempts"], job["error"]) == (1, None)
+
+
+def test_once_the_memory_is_free_again_batches_grow_to_their_size(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_module, "CLEAN_BATCHES", 2)
+    pinches = iter([True, True])
+
+    def too_large(desk: Desk, result: RowResult) -> RowResult:
+        del desk
+        if next(pinches, False):
+            raise OutOfMemory("no memory left to compose so many takes at once.")
+        return result
+
+    bench.trouble = too_large
+    jobs = [bench.desk.submit(num_samples=16, generation_params={"duration": 0.5}) for _ in range(2)]
+    bench.work()
+    assert [bench.job(job)["status"] for job in jobs] == ["succeeded"] * 2
+    sizes = [len(batch) for batch in bench.batches]
+    assert sizes[:8] == [4, 2, 1, 1, 2, 2, 4, 4]  # halved twice, then doubled after every two that fitted
+    assert max(sizes) == bench.capacity  # and never more than the model has room for
 
 
 def test_one_take_that_does_not_fit_is_told_after_its_attempts(bench: Bench) -> None:

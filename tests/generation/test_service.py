@@ -2,12 +2,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.benches import Bench
 from tests.studios import Desk
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import lifecycle
 from text2song.model.protocol import RowResult
+from text2song.models.tables import Model
 
 
 def test_a_waiting_job_is_cancelled(desk: Desk) -> None:
@@ -108,6 +110,16 @@ def test_the_same_retry_many_times_at_once_makes_one_job(desk: Desk) -> None:
         answers = set(threads.map(ask, range(16)))
     assert [status for status, _ in answers] == [202]
     assert len(desk.client.get("/generate").json()["items"]) == 2
+
+
+def test_a_retry_whose_model_is_gone_names_the_job_that_wants_it(desk: Desk) -> None:
+    job = desk.submit()
+    desk.client.delete(f"/generate/{job['id']}")
+    with desk.studio.work() as work:
+        work.session.scalars(select(Model)).one().name = "somebody/another"
+    answer = desk.client.post(f"/generate/{job['id']}/retry")
+    assert (answer.status_code, answer.json()["field"]) == (422, "job_id")
+    assert job["model"] in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("status", ["queued", "succeeded"])

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.model.mirror import Mirror, serving
-from text2song.errors import DownloadFailed, InvalidInput, ModelUnsupported
+from text2song.errors import DownloadFailed, InvalidInput, ModelUnsupported, NotFound, StudioError
 from text2song.model.hub import plan
 from text2song.names import NOISE_MODEL
 
@@ -108,30 +108,33 @@ def test_the_licence_is_the_cards_or_the_tags(
 
 def test_a_revision_is_pinned_to_its_commit(mirror: Mirror) -> None:
     assert plan(ID, revision="main", endpoint=mirror.endpoint).revision == mirror.commit
-    with pytest.raises(DownloadFailed, match="no such revision"):
+    with pytest.raises(NotFound, match="no such revision"):
         plan(ID, revision="other", endpoint=mirror.endpoint)
 
 
 def test_an_unknown_model_says_to_check_the_spelling(mirror: Mirror) -> None:
-    with pytest.raises(DownloadFailed, match=r"has no model facebook/musicgen-tinny.*spelling"):
+    with pytest.raises(NotFound, match=r"has no model facebook/musicgen-tinny.*spelling"):
         plan("facebook/musicgen-tinny", endpoint=mirror.endpoint)
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "words"),
+    ("status", "code", "kind", "words"),
     [
-        (403, "GatedRepo", "accept its licence"),
-        (401, "RepoNotFound", "HF_TOKEN"),
-        (500, "", "answered 500"),
-        (429, "", "answered 429"),
+        (403, "GatedRepo", InvalidInput, "accept its licence"),
+        (401, "RepoNotFound", NotFound, "HF_TOKEN"),
+        (500, "", DownloadFailed, "answered 500"),
+        (429, "", DownloadFailed, "answered 429"),
     ],
 )
-def test_a_hub_that_refuses_is_explained(mirror: Mirror, status: int, code: str, words: str) -> None:
+def test_a_hub_that_refuses_is_explained(
+    mirror: Mirror, status: int, code: str, kind: type[StudioError], words: str
+) -> None:
     mirror.refusal = (status, code)
-    with pytest.raises(DownloadFailed) as caught:
+    with pytest.raises(StudioError) as caught:
         plan(ID, endpoint=mirror.endpoint)
+    assert type(caught.value) is kind
     assert words in caught.value.message
-    assert caught.value.is_retryable
+    assert caught.value.is_retryable == (kind is DownloadFailed)  # the others end in the same way each time
 
 
 @pytest.mark.parametrize("page", [b"<html>Please log in</html>", b"[]", b"{}"])

@@ -10,7 +10,7 @@ from threading import Event
 import pytest
 
 from text2song.errors import DownloadFailed
-from text2song.model.incoming import GIVEN_UP_SECONDS, alone_in, in_turn, incoming_for, sweep_beside
+from text2song.model.incoming import GIVEN_UP_SECONDS, alone_in, in_turn, incoming_for, put, sweep_beside
 
 REVISION = "0123456789abcdef"
 
@@ -114,3 +114,23 @@ def test_who_waited_for_a_lock_that_is_gone_holds_one_that_counts(mine: Path) ->
             pass
         may_go.set()
         waiting.result(60)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it syncs no folder")
+def test_the_bytes_are_on_the_disk_before_the_model_is_in_its_place(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mine / "parts").mkdir(parents=True)
+    (mine / "parts" / "one").write_bytes(b"1")
+    (mine / "config.json").write_bytes(b"{}")
+    target, sync = mine.parent.parent / "mine", os.fsync
+    before, after = set[int](), set[int]()
+
+    def note(descriptor: int) -> None:
+        (after if target.exists() else before).add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    put(mine, target)
+    assert before == {path.stat().st_ino for path in (target, *target.rglob("*"))}
+    assert after == {target.parent.stat().st_ino}

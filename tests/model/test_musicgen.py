@@ -169,9 +169,9 @@ def test_progress_is_told_at_every_frame_and_around_every_rendering(noise: Music
 
     list(noise.generate([SPEC], watch=watch))
 
-    assert [p.frames[0] for p in seen if p.stage == "composing"] == [0, 0, 0, *range(30)]
+    assert [p.frames[0] for p in seen if p.stage == "composing"] == [0, 0, 0, 0, *range(30)]
     assert [p.frames for p in seen if p.stage == "rendering"] == [(30,), (30,)]
-    assert [p.stage for p in seen] == ["composing"] * 33 + ["rendering"] * 2
+    assert [p.stage for p in seen] == ["composing"] * 34 + ["rendering"] * 2
 
 
 def drop(row: int, *, when: Callable[[Progress], bool]) -> Callable[[Progress], Collection[int]]:
@@ -201,6 +201,19 @@ def test_a_dropped_row_is_never_yielded_and_its_siblings_are_unharmed(
         assert isinstance(outcome, GeneratedTake)
         assert np.array_equal(outcome.codes, undisturbed[row].codes)
         assert np.array_equal(outcome.waveform.pcm, undisturbed[row].waveform.pcm)
+
+
+def test_the_sentences_of_dropped_rows_are_not_read(noise: MusicGen) -> None:
+    specs = [replace(SPEC, sentence=f"never read {number}") for number in range(3)]
+    calls = 0
+
+    def watch(_: Progress) -> Collection[int]:
+        nonlocal calls
+        calls += 1
+        return (0, 1, 2) if calls == 2 else ()
+
+    assert list(noise.generate(specs, watch=watch)) == []
+    assert [spec.sentence in noise._reader._kept for spec in specs] == [True, False, False]
 
 
 def test_dropping_every_row_ends_the_batch_at_that_frame(noise: MusicGen) -> None:

@@ -187,6 +187,20 @@ DAMAGE: dict[str, dict[str, bytes | None]] = {
     "the configuration alone": {"text2song.json": None, "model.safetensors": None, "tokenizer.json": None},
 }
 """What becomes of which file; None where it is lost."""
+NAMES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "text2song.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+DAMAGE |= {
+    "every file emptied": dict.fromkeys(NAMES, b""),
+    "every file zeroed": dict.fromkeys(NAMES, bytes(100)),
+    "nothing left": dict.fromkeys(NAMES),
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -217,3 +231,26 @@ def test_an_older_recipe_is_replaced_and_a_strangers_folder_is_not(tmp_path: Pat
     with pytest.raises(ModelMissing, match="in the way"):
         build_noise_model(stranger)
     assert sorted(p.name for p in stranger.iterdir()) == ["precious", "text2song.json"]
+
+
+def test_another_models_files_are_not_taken_for_damaged_ones(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "musicgen"}')
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ModelMissing, match="in the way"):
+        build_noise_model(tmp_path)
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_what_a_person_laid_beside_a_damaged_model_is_kept(
+    mono_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = Path(copytree(mono_folder, tmp_path / "untrained-noise"))
+    for text in ("one", "two"):
+        (folder / "song.txt").write_text(text)
+        (folder / "tokenizer.json").write_bytes(b"")
+        build_noise_model(folder)
+    assert not (folder / "song.txt").exists()
+    assert (tmp_path / "untrained-noise.kept-1" / "song.txt").read_text() == "one"
+    assert (tmp_path / "untrained-noise.kept-2" / "song.txt").read_text() == "two"
+    assert "song.txt is not its own" in caplog.text
+    assert "kept-2" in caplog.text

@@ -8,8 +8,12 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from tests.model.playing import with_weights
-from text2song.errors import ModelCorrupt
+from text2song.errors import InvalidInput, ModelCorrupt
 from text2song.model.musicgen import MusicGen
+from text2song.model.text import TOKEN_LIMIT
+from text2song.music.attributes import INSTRUMENT_LIMIT, WORD_LIMIT, MusicAttributes
+from text2song.music.sentence import TEXT_LIMIT, render
+from text2song.music.spec import GenerationSpec
 
 LONG = "slow strings, " * 60
 
@@ -45,3 +49,24 @@ def test_a_tokenizer_of_another_kind_is_damaged(mono_folder: Path, tmp_path: Pat
     (folder / "tokenizer.json").write_text(json.dumps(content))
     with pytest.raises(ModelCorrupt, match=r"tokenizer\.json is damaged"):
         MusicGen.load(folder)
+
+
+def test_the_longest_sentence_fits_though_each_letter_is_a_token(noise: MusicGen) -> None:
+    word = "w" * WORD_LIMIT
+    attributes = MusicAttributes(
+        style=word, mood=word, instrumentation=(word,) * INSTRUMENT_LIMIT, tempo_bpm=123.456
+    )
+    sentence = render("t" * TEXT_LIMIT, attributes)
+    assert len(sentence) + 1 == len(noise._reader.encode(sentence).token_ids) <= TOKEN_LIMIT
+
+
+def test_a_sentence_of_too_many_tokens_ends_its_row_alone(noise: MusicGen) -> None:
+    specs = [
+        GenerationSpec(sentence, seed=1, duration_seconds=0.5) for sentence in ("rain", "\u591c" * TEXT_LIMIT)
+    ]
+    outcomes = {result.row: result.outcome for result in noise.generate(specs, watch=lambda _: ())}
+    refusal = outcomes[1]
+    assert isinstance(refusal, InvalidInput)
+    assert not refusal.is_retryable
+    assert "6001 tokens" in refusal.message
+    assert not isinstance(outcomes[0], InvalidInput)

@@ -61,7 +61,9 @@ def test_another_process_gives_the_same_sentence() -> None:
     assert other.stdout.strip() == ascii(render("ein Lied", FULL))
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "a\x07b", "a" * (TEXT_LIMIT + 1)])
+@pytest.mark.parametrize(
+    "text", ["", "  \n", "a\x07b", "a" * (TEXT_LIMIT + 1), "\u33a6" * (TEXT_LIMIT - 100)]
+)
 def test_a_text_that_says_nothing_or_too_much_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         render(text, MusicAttributes())
@@ -70,3 +72,9 @@ def test_a_text_that_says_nothing_or_too_much_is_refused(text: str) -> None:
 
 def test_the_longest_text_is_allowed() -> None:
     assert render("a" * TEXT_LIMIT, MusicAttributes()) == "a" * TEXT_LIMIT
+
+
+def test_a_text_counts_as_the_model_reads_it() -> None:
+    assert render("\ufb03" * (TEXT_LIMIT // 3), MusicAttributes()) == "\ufb03" * (TEXT_LIMIT // 3)
+    with pytest.raises(InvalidInput, match=f"{TEXT_LIMIT + 1} characters once its ligatures"):
+        render("\ufb03" * (TEXT_LIMIT // 3 + 1), MusicAttributes())

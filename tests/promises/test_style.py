@@ -9,10 +9,7 @@ FILE_LIMIT_LINES = 400
 FUNCTION_LIMIT_LINES = 60
 NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 SOURCES = sorted(
-    path
-    for folder in ("src", "tests", "tools", "benchmarks")
-    for path in (ROOT / folder).rglob("*.py")
-    if path.parent.name != "versions"  # a migration is one list of statements, written once
+    path for folder in ("src", "tests", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
 PRODUCT = [p for p in SOURCES if p.is_relative_to(ROOT / "src")]
 

@@ -6,6 +6,7 @@ JSON leaves open what a doubled name means (RFC 8259, section 4), and Python kee
 import json
 from collections import Counter
 from contextlib import suppress
+from email.message import Message
 from typing import Any, Final
 
 from fastapi import Request
@@ -28,12 +29,20 @@ async def refuse_doubled_names(request: Request) -> None:
     """
     if len(request.headers.getlist(_KEY_HEADER)) > 1:
         raise InvalidInput("Idempotency-Key is given twice: give one key.", field=_KEY_HEADER)
-    if request.method in _WITH_A_BODY and "json" in request.headers.get("content-type", ""):
+    if request.method in _WITH_A_BODY and _is_json(request.headers.get("content-type", "")):
         body = await request.body()
         with suppress(
             ValueError, RecursionError
         ):  # no JSON after all: where a body is wanted, FastAPI said so
             json.loads(body, object_pairs_hook=_require_single)
+
+
+def _is_json(content_type: str) -> bool:
+    """What FastAPI reads as JSON, told as FastAPI tells it: in any case, and with `+json` too."""
+    header = Message()
+    header["content-type"] = content_type
+    subtype = header.get_content_subtype()
+    return header.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
 
 
 def _require_single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

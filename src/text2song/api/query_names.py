@@ -15,7 +15,10 @@ _KNOWN: Final = "known_query_names"
 
 
 async def refuse_unknown_query(request: Request) -> None:
-    """A dependency of the whole application; operations without any query parameter take everything.
+    """A dependency of the whole application: no operation takes a name that it does not know.
+
+    Pages for people are no operations and stand in no document: a link to one may carry what its
+    sender added. Sounds need no name to get past a cache either: their bytes never change.
 
     Not a coroutine for its own sake: FastAPI would pay a thread for a plain function, at every request.
 
@@ -27,17 +30,18 @@ async def refuse_unknown_query(request: Request) -> None:
     state = request.app.state
     if not hasattr(state, _KNOWN):
         setattr(state, _KNOWN, query_names(request.app.openapi()))
-    operation = (getattr(request.scope["route"], "path", ""), request.method.lower())
-    known = getattr(state, _KNOWN).get(operation)
+    method = "get" if request.method == "HEAD" else request.method.lower()
+    known = getattr(state, _KNOWN).get((getattr(request.scope["route"], "path", ""), method))
+    if known is None:
+        return
     names = [name for name, _ in request.query_params.multi_items()]
     for name in names:
-        if known and name in known and names.count(name) > 1:
+        if name in known and names.count(name) > 1:
             raise InvalidInput(f"{name} is given twice: give it once, its values with commas.", field=name)
-        if known and name not in known:
+        if name not in known:
             shown = name if name.isidentifier() and len(name) <= 80 else "this name"
-            raise InvalidInput(
-                f"{shown} is not a parameter here: there are {', '.join(sorted(known))}.", field=name
-            )
+            there_are = f"there are {', '.join(sorted(known))}" if known else "there are none, leave it out"
+            raise InvalidInput(f"{shown} is not a parameter here: {there_are}.", field=name)
 
 
 def query_names(document: Mapping[str, Any]) -> dict[tuple[str, str], frozenset[str]]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from text2song.wire import FieldProblem
+from text2song.wire import NO_NULS, FieldProblem
 
 FAULT_LIMIT: Final = 20
 """Faults that one answer lists: a list of a million wrong numbers needs no million complaints."""
@@ -43,8 +43,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "datetime_parsing": "must be a date and time, such as 2026-01-31T12:00:00Z",
     "datetime_from_date_parsing": "must be a date and time, such as 2026-01-31T12:00:00Z",
     "timezone_aware": "must say its time zone, such as the Z in 2026-01-31T12:00:00Z",
-    "string_pattern_mismatch": "does not have the form that is expected here",
 }
+_FORMS: Final[Mapping[str, str]] = {NO_NULS: "must hold no NUL character"}
 _COUNTED: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "greater_than": lambda ctx: f"must be more than {ctx['gt']}",
     "greater_than_equal": lambda ctx: f"must be {ctx['ge']} or more",
@@ -52,6 +52,9 @@ _COUNTED: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "less_than_equal": lambda ctx: f"must be {ctx['le']} or less",
     "literal_error": lambda ctx: f"must be one of {ctx['expected']}",
     "enum": lambda ctx: f"must be one of {ctx['expected']}",
+    "string_pattern_mismatch": lambda ctx: _FORMS.get(
+        ctx["pattern"], "does not have the form that is expected here"
+    ),
     "string_too_long": lambda ctx: f"is too long: the limit is {ctx['max_length']} characters",
     "string_too_short": lambda ctx: f"is too short: it needs {_count(ctx['min_length'], 'character')}",
     "too_long": lambda ctx: f"has too many entries: the limit is {ctx['max_length']}",

@@ -78,7 +78,7 @@ def stream(request: Request, blobs: BlobStore, sample: AudioSample) -> Response:
     # RFC 9110: only GET has ranges (14.2), and If-Range must match the strong ETag (13.1.5)
     if request.method != "GET" or request.headers.get("if-range", etag) != etag:
         asked = None
-    honoured = asked and honoured_range(asked, size_bytes=sample.size_bytes)
+    honoured = None if asked is None else honoured_range(asked, size_bytes=sample.size_bytes)
     if isinstance(way, Path) and stat:
         return SoundFileResponse(way, stat, honoured_range=honoured, headers=headers)
     return _passed_on(request, blobs, sample, honoured_range=honoured, headers=headers)

@@ -12,7 +12,10 @@ from text2song.wire import WireModel
 class ResolvedParams(WireModel):
     """How takes are drawn: nothing is left to a default that might change."""
 
-    seed: int = Field(description="Of this take; of a job: of the first take of each side.")
+    seed: int = Field(
+        description="Of this take; of a job: what was asked for, or drawn, for the first take of each side. "
+        "A retry may draw anew: its takes tell."
+    )
     temperature: float
     top_k: int = Field(description="0 keeps every code.")
     top_p: float = Field(description="1 keeps the whole distribution.")

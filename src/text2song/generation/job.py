@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 SPEED_MEMORY = 0.7
 """Share of the earlier estimate that each new measurement leaves standing."""
+CLEAN_BATCHES = 8
+"""Full batches that must fit after the memory was too small, before twice as many takes are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,15 @@ class GenerationHandler:
         self.model = model
         """What this worker serves."""
         self._rows_that_fit = model.capacity
+        self._clean_batches = 0
+        """Full ones, since the number of rows was last changed."""
         self._provenance = _provenance(model)
         self.speed: float | None = None
         """Seconds of audio made in a second of work; None before the first take."""
 
     @property
     def capacity(self) -> int:
-        """Takes that are made at the same time; fewer once the memory was too small for more."""
+        """Takes that are made at the same time; fewer for a while once the memory was too small for more."""
         return self._rows_that_fit
 
     def accepts(self) -> ColumnElement[bool]:
@@ -104,8 +108,10 @@ class GenerationHandler:
                 tallies[batch[0].claim].passing_error = error
             else:
                 self._rows_that_fit = len(batch) // 2
+            self._clean_batches = 0
             log.warning("out of memory", rows=len(batch), next_rows=self._rows_that_fit)
         else:
+            self._learn_capacity(len(batch))
             missing = [row for row in batch if row.take_id not in answered and not leases.is_lost(row.claim)]
             if missing and not is_stopping():
                 raise RuntimeError(f"the model gave no result for {len(missing)} of {len(batch)} takes")
@@ -286,6 +292,15 @@ class GenerationHandler:
         except ClaimLost:
             log.info("job ended elsewhere", job_id=str(claim.job_id))
         leases.drop(claim)
+
+    def _learn_capacity(self, rows: int) -> None:
+        """After enough full batches that fitted, try more rows again: what took the memory may be gone."""
+        if rows < self._rows_that_fit:
+            return
+        self._clean_batches += 1
+        if self._clean_batches >= CLEAN_BATCHES:
+            self._rows_that_fit = min(2 * self._rows_that_fit, self.model.capacity)
+            self._clean_batches = 0
 
     def _learn_speed(self, measured: float) -> None:
         if self.speed is None:

@@ -68,7 +68,7 @@ def sequences(reader: Reader, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UU
 
 
 def describe(reader: Reader, jobs: Sequence[GenerationJob]) -> list[JobOut]:
-    """The wire forms, with a number of queries that does not grow with the number of jobs."""
+    """The wire forms; the number of queries grows with the models that jobs wait for, not with the jobs."""
     takes = _takes(reader, [job.id for job in jobs])
     samples = _samples(reader, takes)
     outlook = _outlook(reader, jobs)

@@ -11,7 +11,7 @@ from text2song.generation.examples import CANCELLED, JOB_OUT
 from text2song.music.attributes import DURATION_RANGE_SECONDS
 from text2song.music.sampling import SEED_LIMIT
 from text2song.prompts.schemas import PromptIn
-from text2song.wire import Id, Number, Whole, WireModel
+from text2song.wire import NO_NULS, Id, Number, Whole, WireModel
 
 SAMPLES_LIMIT: Final = 16
 SIDES_LIMIT: Final = 8
@@ -49,8 +49,8 @@ class GenerationParams(WireModel):
 class AdapterChoice(WireModel):
     """One adapter of a side."""
 
-    adapter: Annotated[str, Field(min_length=1, max_length=200, examples=["warm@1.2.0"])] = Field(
-        description="Its id, or name@version."
+    adapter: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NULS, examples=["warm@1.2.0"])] = (
+        Field(description="Its id, or name@version.")
     )
     weight: Number = Field(default=1.0, ge=-4.0, le=4.0)
 
@@ -69,7 +69,7 @@ class GenerateIn(WireModel):
     num_samples: Whole = Field(default=1, ge=1, le=SAMPLES_LIMIT, description="Takes of each side.")
     generation_params: GenerationParams = GenerationParams()
     priority: Whole = Field(default=0, ge=-10, le=10, description="Higher is served first.")
-    model: Annotated[str, Field(max_length=200)] | None = Field(
+    model: Annotated[str, Field(max_length=200, pattern=NO_NULS)] | None = Field(
         default=None, description="Left out: the model that is served."
     )
     adapter_id: Id | None = Field(default=None, description="Short for one side with this one adapter.")

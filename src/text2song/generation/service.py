@@ -4,12 +4,13 @@ import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from text2song.adapters import queries as adapters
+from text2song.adapters.tables import Adapter
 from text2song.artifacts.digest import canonical_json, sha256_hex
 from text2song.audio import queries as audio
 from text2song.audio import service as audio_service
@@ -149,7 +150,7 @@ def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
         )
     plan = _Plan(
         sentence=origin.sentence,
-        model=models.choose(work, origin.model),
+        model=models.choose(work, origin.model, field="job_id"),
         num_samples=origin.num_samples,
         sides=origin.sides,
         params=origin.generation_params,
@@ -200,7 +201,7 @@ def _new(work: Work, body: GenerateIn) -> GenerationJob:
     else:
         raise InvalidInput("give either prompt_id or prompt.", field="prompt")
     model = models.choose(work, body.model)
-    sides = _resolved_sides(work, body, model)
+    sides = _resolved_sides(work, _asked_sides(body), model)
     params = _resolved_params(body.generation_params, prompt, model)
     sentence = prompts.sentence_of(prompt)
     first = GenerationSpec(
@@ -216,14 +217,22 @@ def _new(work: Work, body: GenerateIn) -> GenerationJob:
             spec=replace(
                 first,
                 seed=(first.seed + number % body.num_samples) % (SEED_LIMIT + 1),
-                adapters=tuple(AdapterWeight(a["digest"], a["weight"]) for a in side),
+                adapters=tuple(AdapterWeight(adapter.digest, weight) for adapter, weight in side),
             ),
-            adapter_id=uuid.UUID(side[0]["adapter_id"]) if len(side) == 1 else None,
+            adapter_id=side[0][0].id if len(side) == 1 else None,
         )
         for number, side in enumerate(side for side in sides for _ in range(body.num_samples))
     ]
-    user_id = work.actor.user_id
-    plan = _Plan(sentence, model, body.num_samples, sides, params, body.priority, takes, user_id)
+    plan = _Plan(
+        sentence=sentence,
+        model=model,
+        num_samples=body.num_samples,
+        sides=_as_json(sides),
+        params=params,
+        priority=body.priority,
+        takes=takes,
+        user_id=work.actor.user_id,
+    )
     return _add(work, prompt, plan)
 
 
@@ -240,16 +249,12 @@ def _again(work: Work, body: GenerateIn) -> GenerationJob:
             field="from_sample",
         )
     spec = GenerationSpec.from_json(sample.generation_params)
-    side = [
-        {"adapter_id": str(found.id), "name": found.name, "digest": a.digest, "weight": a.weight}
-        for a in spec.adapters
-        for found in [adapters.resolve(work, a.digest, field="from_sample")]
-    ]
+    asked = [_AskedAdapter("from_sample", adapter.digest, adapter.weight) for adapter in spec.adapters]
     plan = _Plan(
         sentence=spec.sentence,
         model=model,
         num_samples=1,
-        sides=[side],
+        sides=_as_json(_resolved_sides(work, [asked], model)),
         params={"seed": spec.seed, **spec.sampling.as_json(), "duration": spec.duration_seconds},
         priority=body.priority,
         takes=[_PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)],
@@ -299,35 +304,48 @@ def _add(work: Work, prompt: Prompt, plan: _Plan) -> GenerationJob:
     return job
 
 
-def _resolved_sides(work: Work, body: GenerateIn, model: Model) -> list[list[dict[str, Any]]]:
+@dataclass(frozen=True, slots=True)
+class _AskedAdapter:
+    """An adapter of a side, as a request or a sample's record names it."""
+
+    field: str
+    """Where the request says so."""
+    reference: str
+    weight: float
+
+
+_Side: TypeAlias = list[tuple[Adapter, float]]
+"""The adapters that act together, each with its weight."""
+
+
+def _asked_sides(body: GenerateIn) -> list[list[_AskedAdapter]]:
     if body.adapter_id is not None:
-        asked = [[("adapter_id", str(body.adapter_id), 1.0)]]
-    else:
-        asked = [
-            [(f"sides.{s}.{i}.adapter", choice.adapter, choice.weight) for i, choice in enumerate(side)]
-            for s, side in enumerate(body.sides or [[]])
+        return [[_AskedAdapter("adapter_id", str(body.adapter_id), 1.0)]]
+    return [
+        [
+            _AskedAdapter(f"sides.{s}.{i}.adapter", choice.adapter, choice.weight)
+            for i, choice in enumerate(side)
         ]
-    sides = []
-    for side in asked:
-        resolved = []
-        for field, reference, weight in side:
-            adapter = adapters.resolve(work, reference, field=field)
-            if adapter.base_model != model.name:
-                raise InvalidInput(
-                    f"{adapter.name}@{adapter.version} was trained on {adapter.base_model} and cannot act on "
-                    f"{model.name}: choose that model, or an adapter of this one.",
-                    field=field,
-                )
-            resolved.append(
-                {
-                    "adapter_id": str(adapter.id),
-                    "name": f"{adapter.name}@{adapter.version}",
-                    "digest": adapter.digest,
-                    "weight": weight,
-                }
+        for s, side in enumerate(body.sides or [[]])
+    ]
+
+
+def _resolved_sides(work: Work, asked: list[list[_AskedAdapter]], model: Model) -> list[_Side]:
+    everyone = [choice for side in asked for choice in side]
+    found = adapters.resolve(work, [(choice.field, choice.reference) for choice in everyone])
+    for choice, adapter in zip(everyone, found, strict=True):
+        if adapter.base_model != model.name:
+            raise InvalidInput(
+                f"{adapter.name}@{adapter.version} was trained on {adapter.base_model} and cannot act on "
+                f"{model.name}: choose that model, or an adapter of this one.",
+                field=choice.field,
             )
-        sides.append(resolved)
-    return sides
+    in_turn = iter(found)
+    return [[(next(in_turn), choice.weight) for choice in side] for side in asked]
+
+
+def _as_json(sides: Sequence[_Side]) -> list[Any]:
+    return [[{"adapter_id": str(adapter.id), "weight": weight} for adapter, weight in side] for side in sides]
 
 
 def _resolved_params(asked: GenerationParams, prompt: Prompt, model: Model) -> dict[str, Any]:

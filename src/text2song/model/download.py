@@ -96,9 +96,8 @@ def _fetch_files(wanted: DownloadPlan, incoming: Path, on_progress: OnProgress) 
     is_converted = wanted.needs_conversion and (incoming / SINGLE_NAME).is_file()
     for file in wanted.files:
         is_needed = not (is_converted and is_pickle(file.name))
-        if (
-            is_needed and not (incoming / file.name).is_file()
-        ):  # it has that name once it is whole and checked
+        # it has that name once it is whole and checked
+        if is_needed and not (incoming / file.name).is_file():
 
             def tell(bytes_of_file: int, before: int = before) -> None:
                 on_progress(before + bytes_of_file, wanted.size_bytes)
@@ -150,9 +149,8 @@ def _stream(url: str, part: Path, size_bytes: int, tell: Callable[[int], None]) 
         goes_on = response.status_code == httpx2.codes.PARTIAL_CONTENT
         here = here if goes_on else 0
         with part.open("ab" if goes_on else "wb") as file:
-            for (
-                chunk
-            ) in response.iter_raw():  # as they come: a chunk size would hold bytes back, and lose them
+            # as they come: a chunk size would hold bytes back, and lose them
+            for chunk in response.iter_raw():
                 file.write(chunk)
                 here += len(chunk)
                 tell(min(here, size_bytes))

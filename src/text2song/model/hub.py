@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
-from text2song.errors import DownloadFailed, ModelUnsupported
+from text2song.errors import DownloadFailed, InvalidInput, ModelUnsupported, NotFound
 from text2song.model.configuration import CONFIG_NAME
 from text2song.model.incoming import TOKENIZER_NAME, WELCOME_NAMES
 from text2song.model.library import refuse_noise, require_model_id
@@ -66,8 +66,9 @@ def plan(model_id: str, *, revision: str | None = None, endpoint: str | None = N
     `endpoint` is the hub's address or a mirror's; by default HF_ENDPOINT or huggingface.co.
 
     Raises:
-        InvalidInput: that is not an id, or the untrained model's, which is on no hub.
-        DownloadFailed: no network, no such model or revision, or no access to it.
+        InvalidInput: that is not an id, or the untrained model's, which is on no hub; or it is gated.
+        NotFound: no such model or revision, or a private one.
+        DownloadFailed: the network or the hub failed; `is_retryable`.
         ModelUnsupported: it is not a MusicGen, or lacks files that the studio needs.
     """
     require_model_id(model_id)
@@ -141,20 +142,23 @@ def _license(info: ModelInfo) -> str:
 
 @contextmanager
 def hub_errors(model_id: str, *, endpoint: str) -> Iterator[None]:
-    """Turn what the hub's client raises into `DownloadFailed` with what to do next."""
+    """Turn what the hub's client raises into ours, with what to do next.
+
+    What comes out the same however often it is tried is no `DownloadFailed`: that one is retryable.
+    """
     try:
         yield
     except GatedRepoError as error:
-        raise DownloadFailed(
+        raise InvalidInput(
             f"{model_id} is gated: accept its licence at {endpoint}/{model_id}, then log in with "
             "`hf auth login` (or set HF_TOKEN) and try again."
         ) from error
     except RevisionNotFoundError as error:
-        raise DownloadFailed(
+        raise NotFound(
             f"{model_id} has no such revision. Leave the revision out, or see {endpoint}/{model_id}/commits."
         ) from error
     except RepositoryNotFoundError as error:
-        raise DownloadFailed(
+        raise NotFound(
             f"{endpoint} has no model {model_id}, or it is private. Check the spelling; for a private model "
             "log in with `hf auth login` (or set HF_TOKEN)."
         ) from error
@@ -173,11 +177,8 @@ def hub_errors(model_id: str, *, endpoint: str) -> Iterator[None]:
             f"{endpoint} could not be reached, or the connection broke ({error!r}). Check the network and "
             "try again: what has come stays, and the next attempt goes on from there."
         ) from error
-    except (
-        json.JSONDecodeError,
-        KeyError,
-        TypeError,
-    ) as error:  # an answer that is not the hub's JSON, such as a hotel's log-in page
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        # an answer that is not the hub's JSON, such as a hotel's log-in page
         raise DownloadFailed(
             f"{endpoint} answered with something that is not the hub's. Check the network (a log-in page?)."
         ) from error

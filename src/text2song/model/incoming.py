@@ -151,10 +151,29 @@ def put(incoming: Path, target: Path) -> None:
     """Move the whole model to its place; an older revision leaves it, and running readers keep its bytes."""
     older = _beside(incoming, "old")
     shutil.rmtree(older, ignore_errors=True)
+    _bring_to_disk(incoming)
     if target.exists():
         target.rename(older)
     incoming.rename(target)
+    _sync(target.parent)
     shutil.rmtree(older, ignore_errors=True)
+
+
+def _bring_to_disk(folder: Path) -> None:
+    """Before a rename: it may outlive a power cut that the bytes do not, and leave a model of empty files."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # a folder after what is in it
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt":  # it syncs no folder, and no file that is open for reading
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _beside(incoming: Path, suffix: str) -> Path:

@@ -106,13 +106,17 @@ class MusicGen:
 
     def _generate(self, specs: Sequence[GenerationSpec], watch: Watch) -> Iterator[RowResult]:
         rows: dict[int, Row] = {}
+        frames = [0] * len(specs)
+        keep = partial(_keep_wanted, rows, frames, watch)
+        unwanted: frozenset[int] = frozenset()
         for index, spec in enumerate(specs):
+            unwanted |= keep("composing")  # to read a long sentence takes a while
+            if index in unwanted:
+                continue
             try:
                 rows[index] = self._admit(spec)
             except StudioError as refusal:
                 yield RowResult(index, refusal)
-        frames = [0] * len(specs)
-        keep = partial(_keep_wanted, rows, frames, watch)
         while rows:
             keep("composing")
             for index, error in self._compose(rows):
@@ -133,7 +137,7 @@ class MusicGen:
         """A row that is ready for its first step.
 
         Raises:
-            InvalidInput: its duration is beyond what the model was trained on.
+            InvalidInput: its duration is beyond what the model was trained on, or its sentence too long.
             ModelUnsupported: it asks for adapters.
             OutOfMemory: its memory does not fit.
         """

@@ -7,6 +7,7 @@ files as it does (see `noise_weights.py`).
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,8 +29,10 @@ from text2song.model.incoming import (
 from text2song.model.manifest import MANIFEST_NAME, Manifest
 from text2song.model.noise_files import small_files
 from text2song.model.noise_weights import noise_weights
-from text2song.model.weights import SINGLE_NAME, fingerprint
+from text2song.model.weights import SINGLE_NAME, STAMP_NAME, fingerprint
 from text2song.names import NOISE_MODEL
+
+_log = logging.getLogger(__name__)
 
 _RECIPE: Final = 1
 """Rises when the same seed would give other bytes."""
@@ -40,7 +43,8 @@ def build_noise_model(folder: Path, *, seed: int = 0, audio_channels: int = 1) -
     """Make the model in `folder`, unless it is there already and whole; answers `folder`.
 
     Whatever was damaged or lost is made again. Built beside the folder, one process at a time, and moved
-    there at the end, so that a killed process leaves nothing half made.
+    there at the end, so that a killed process leaves nothing half made. Files of other names that lay
+    there are kept beside it.
 
     Raises:
         ModelMissing: something else is in that place.
@@ -61,6 +65,7 @@ def build_noise_model(folder: Path, *, seed: int = 0, audio_channels: int = 1) -
             _require_place(folder, files)
             sweep_beside(incoming)
             _build(incoming, manifest, files, seed=seed)
+            _keep_foreign(folder, files)
             put(incoming, folder)
         else:
             incoming.rmdir()
@@ -100,16 +105,54 @@ def _require_place(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def _is_ours(folder: Path, files: Mapping[str, str]) -> bool:
-    """By its manifest; where that is lost or damaged, by its configuration, which no other model has."""
+    """By its manifest; where that is lost or damaged, by its configuration, which no other model has.
+
+    Where that is damaged too (a power cut can empty every file), by the names: nothing else lies there.
+    """
     if (folder / MANIFEST_NAME).is_file():
         try:
             return Manifest.read(folder).id == NOISE_MODEL
         except ModelCorrupt:
             pass
     try:
-        return _has(folder, {CONFIG_NAME: files[CONFIG_NAME]})
+        return (folder / CONFIG_NAME).read_bytes() == files[CONFIG_NAME].encode() or (
+            not _foreign(folder, files) and not _is_json(folder / CONFIG_NAME)
+        )
+    except FileNotFoundError:
+        return not _foreign(folder, files)
     except OSError:
         return False
+
+
+def _is_json(path: Path) -> bool:
+    """Whether it says something: then it is another model's configuration."""
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True
+
+
+def _foreign(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    """What lies in the folder and was not written here."""
+    ours = {*files, SINGLE_NAME, MANIFEST_NAME, STAMP_NAME}
+    return sorted(path for path in folder.iterdir() if path.name not in ours)
+
+
+def _keep_foreign(folder: Path, files: Mapping[str, str]) -> None:
+    """Move what a person laid beside the model out of the folder that is about to go."""
+    if not folder.is_dir() or not (foreign := _foreign(folder, files)):
+        return
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.kept-{number}")).exists():
+        number += 1
+    aside.mkdir()
+    for path in foreign:
+        path.rename(aside / path.name)
+    names = ", ".join(path.name for path in foreign)
+    _log.warning(
+        "%s was damaged and is built again; %s is not its own and is now in %s", folder, names, aside
+    )
 
 
 def _build(incoming: Path, manifest: Manifest, files: Mapping[str, str], *, seed: int) -> None:

@@ -16,12 +16,15 @@ import torch.nn.functional as F  # noqa: N812 - the name that every torch progra
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from text2song.errors import ModelCorrupt
+from text2song.errors import InvalidInput, ModelCorrupt
 from text2song.model.checkpoint import Read
 from text2song.model.shapes import TextEncoderShape
 from text2song.model.t5 import TextEncoder
 
 TOKENIZER_NAME: Final = "tokenizer.json"
+TOKEN_LIMIT: Final = 4096
+"""The encoder's memory and time grow with the square: 0.8 GB a table in T5-base at this length.
+The longest sentence of Latin or Cyrillic text fits, even where each byte is a token."""
 _KEPT_SENTENCES: Final = 64
 
 
@@ -46,7 +49,11 @@ class TextReader:
         self._kept: OrderedDict[str, EncodedSentence] = OrderedDict()
 
     def encode(self, sentence: str) -> EncodedSentence:
-        """The sentence's tokens and states; the last few dozen sentences are remembered."""
+        """The sentence's tokens and states; the last few dozen sentences are remembered.
+
+        Raises:
+            InvalidInput: it has more than `TOKEN_LIMIT` tokens.
+        """
         encoded = self._kept.pop(sentence, None) or self._encode(sentence)
         self._kept[sentence] = encoded
         if len(self._kept) > _KEPT_SENTENCES:
@@ -56,6 +63,12 @@ class TextReader:
     @torch.inference_mode()
     def _encode(self, sentence: str) -> EncodedSentence:
         ids = self._tokenizer.encode(sentence).ids
+        if len(ids) > TOKEN_LIMIT:
+            raise InvalidInput(
+                f"the sentence has {len(ids)} tokens as this model reads it; {TOKEN_LIMIT} are the most. "
+                "Shorten the text.",
+                field="sentence",
+            )
         states = self._encoder.encode(torch.tensor(ids, dtype=torch.int64))
         if self._projection is not None:
             states = F.linear(states, *self._projection)

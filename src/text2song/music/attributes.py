@@ -1,5 +1,6 @@
 """The structured half of a prompt: style, tempo, instrumentation, mood, duration."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -30,7 +31,8 @@ without dots, selectors of variants."""
 def clean_text(value: object, *, name: str, limit: int) -> str:
     """One line of text: outer and repeated white space gone, not empty, at most `limit` characters.
 
-    What shows nothing is empty, however many invisible letters it has.
+    What shows nothing is empty, however many invisible letters it has. A model's tokenizer spells some
+    characters out (NFKC), one of them in eighteen letters: as it reads them, they are counted.
     """
     if not isinstance(value, str):
         raise InvalidInput(f"{name} must be text, not {value!r}.", field=name)
@@ -41,6 +43,13 @@ def clean_text(value: object, *, name: str, limit: int) -> str:
         raise InvalidInput(f"{name} holds characters that cannot be printed.", field=name)
     if len(text) > limit:
         raise InvalidInput(f"{name} has {len(text)} characters; the limit is {limit}.", field=name)
+    spelled_out = len(unicodedata.normalize("NFKC", text))
+    if spelled_out > limit:
+        raise InvalidInput(
+            f"{name} has {spelled_out} characters once its ligatures and signs are spelled out, as the model "
+            f"reads them; the limit is {limit}.",
+            field=name,
+        )
     return text
 
 

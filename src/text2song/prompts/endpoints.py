@@ -1,6 +1,6 @@
 """`/prompts`."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, status
 
@@ -9,12 +9,9 @@ from text2song.prompts import queries, service
 from text2song.prompts.schemas import PromptIn, PromptOut, PromptPatch
 from text2song.units import ReaderUnit, WorkUnit
 from text2song.users.ownership import Visibility
-from text2song.wire import Cursor, Id, Limit, Page, problem_responses
+from text2song.wire import NO_NULS, Cursor, Id, Limit, Page, problem_responses
 
 router = APIRouter(prefix="/prompts", tags=["prompts"])
-
-NO_NULS: Final = r"^[^\x00]*$"
-"""SQLite ends a text at a NUL, and would look for less; PostgreSQL takes none."""
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=problem_responses(400, 415, 422))

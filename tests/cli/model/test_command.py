@@ -153,8 +153,8 @@ def test_ctrl_c_keeps_what_has_come(console: Console, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (("somebody/unknown",), 5),
-        ((ID, "--revision", "no-such"), 5),
+        (("somebody/unknown",), 4),
+        ((ID, "--revision", "no-such"), 4),
         (("../escape",), 3),
         (("a/b/c",), 2),
         (("--", "-x"), 2),

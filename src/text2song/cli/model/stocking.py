@@ -25,7 +25,8 @@ def add(source: str, *, answer: Answer, revision: str | None, is_agreed: bool) -
     """Bring a model into the library, once the person has agreed to its size and licence.
 
     Raises:
-        InvalidInput: `source` is neither an id nor a folder, or nobody can be asked.
+        InvalidInput: `source` is neither an id nor a folder, is gated, or nobody can be asked.
+        NotFound: the hub has no such model or revision.
         DownloadFailed, StorageFull, ModelError: as the model layer says.
         Interrupted: on Ctrl-C; what has come stays.
     """

@@ -34,6 +34,7 @@ def upgrade() -> None:
     _create_prompts_and_adapters()
     _create_audio()
     _create_generation_jobs()
+    _index_generation_jobs()
     _create_generation_takes()
 
 
@@ -222,6 +223,10 @@ def _create_generation_jobs() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_generation_jobs")),
         sa.UniqueConstraint("idempotency_digest", name=op.f("uq_generation_jobs_idempotency_digest")),
     )
+
+
+def _index_generation_jobs() -> None:
+    """For the claim, the sweep, and whoever looks for the jobs of a prompt."""
     for columns in (
         ("prompt_id",),
         ("retry_of",),
