@@ -15,6 +15,7 @@ import structlog
 from structlog.typing import Processor
 
 from text2song.errors import InvalidSetting
+from text2song.names import HIDDEN_KEY, KEY_SHAPE
 
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -22,8 +23,7 @@ _SHARED: tuple[Processor, ...] = (
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
-_KEY = re.compile(r"t2s_[A-Za-z0-9_-]{8,}")
-"""The beginning and the alphabet are those of `users/secrets.py`."""
+_KEY = re.compile(KEY_SHAPE)
 _CHATTY = {"uvicorn.access": logging.CRITICAL + 1, "httpx2": logging.WARNING}
 """uvicorn's access log would repeat each request, with its query, beside our own line."""
 
@@ -79,4 +79,4 @@ def _formatter(*, json: bool) -> logging.Formatter:
 
 def _blot_keys(_logger: object, _method: str, line: Any) -> str:  # noqa: ANN401  # a processor's type is a dict
     """The last step, over the whole line that the renderer has made."""
-    return _KEY.sub("t2s_[hidden]", line)
+    return _KEY.sub(HIDDEN_KEY, line)

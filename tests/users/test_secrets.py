@@ -1,6 +1,7 @@
 import hashlib
 import re
 
+from text2song.names import KEY_SHAPE
 from text2song.users import secrets
 
 
@@ -10,6 +11,7 @@ def test_a_key_is_long_random_and_known_by_its_beginning() -> None:
     for key in keys:
         assert re.fullmatch(r"t2s_[A-Za-z0-9_-]{43}", key)
         assert len(key) == secrets.KEY_LENGTH
+        assert re.fullmatch(KEY_SHAPE, key)  # by which logs and problems know what to hide
     assert len({secrets.new_token() for _ in range(100)}) == 100
 
 
