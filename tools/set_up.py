@@ -125,8 +125,8 @@ def _size_bytes(file: Mapping[str, Any]) -> int | None:
     if "size" in file:
         return int(file["size"])
     try:
-        request = urllib.request.Request(file["url"], method="HEAD")  # noqa: S310 - from uv's own lock file
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
+        request = urllib.request.Request(file["url"], method="HEAD")  # noqa: S310  # from uv's own lock file
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # as above
             return int(answer.headers["Content-Length"])
     except (KeyError, OSError, TypeError, ValueError):
         return None

@@ -7,6 +7,8 @@ from typing import Final
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BLOCK_BYTES: Final = 4096
+FULL_MESSAGE: Final = "the disk is full. Nothing was lost: free some space and try again."
+"""What every edge says of it."""
 
 
 def is_disk_full(error: OSError) -> bool:

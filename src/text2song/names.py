@@ -2,6 +2,8 @@
 
 from typing import Final
 
+INSTALLING: Final = "run `make setup`, or install your wheel with [{extra}]"
+"""What to do where a part is missing: this package is on no index, so its name alone installs nothing."""
 NOISE_MODEL: Final = "text2song/untrained-noise"
 """The untrained model: settings serve it until a trained one is named, the model layer builds it."""
 NOISE_FOLDER: Final = "untrained-noise"

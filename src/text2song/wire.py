@@ -102,7 +102,20 @@ Cursor = Annotated[
         description="From `next_cursor` of the page before.", json_schema_extra={"pattern": CURSOR_PATTERN}
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items of one page.")]
+
+
+def _refuse_other_digits(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch("[0-9]+", value):
+        raise PydanticCustomError("int_parsing", "must be a whole number, in digits alone")
+    return value
+
+
+Limit = Annotated[
+    int,
+    Query(ge=1, le=MAX_LIMIT, description="Items of one page."),
+    # Pydantic alone would read `1_0` and `+5`; behind Query, whose bounds else lose their names in OpenAPI
+    BeforeValidator(_refuse_other_digits),
+]
 
 
 class Page(WireModel, Generic[T]):

@@ -87,6 +87,9 @@ class Team:
         """The id of one that can be retried."""
         return self.job(is_over=True)
 
+    def shared_cancelled_job(self) -> str:
+        return self.job(is_over=True, visibility="shared")
+
     def shared_prompt(self) -> str:
         return self.prompt(visibility="shared")
 

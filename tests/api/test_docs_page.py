@@ -52,7 +52,7 @@ def test_every_problem_is_described_where_its_type_leads(client: TestClient) -> 
 
 def test_without_its_package_the_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingPart, match="pip install"):
+    with pytest.raises(MissingPart, match=r"your wheel with \[server\]"):
         docs_page.docs_router(tuple)
 
 

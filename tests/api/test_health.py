@@ -1,4 +1,6 @@
+import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from fastapi import APIRouter
+from httpx2 import ASGITransport, AsyncClient
 from structlog.testing import capture_logs
 
 from tests.api.edge import LOOPBACK, make_client
@@ -62,7 +66,7 @@ def test_it_names_all_that_is_not_ready() -> None:
     assert "queue: the check itself broke" in detail
     assert "blobs" not in detail
     assert "secret" not in response.text
-    assert [line["check"] for line in lines if line["event"] == "ready_check_broke"] == ["queue"]
+    assert [line["check"] for line in lines if line["event"] == "ready check broke"] == ["queue"]
 
 
 def test_an_answer_that_costs_something_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +101,34 @@ def test_many_who_ask_at_once_wait_for_one_look() -> None:
     with ThreadPoolExecutor(8) as threads:
         statuses = list(threads.map(lambda _: client.get("/readyz").status_code, range(8)))
     assert (statuses, asked) == ([200] * 8, [1])
+
+
+def test_many_who_wait_for_a_look_leave_the_threads_to_others() -> None:
+    router, ends = APIRouter(), threading.Event()
+
+    @router.get("/thing")
+    def read_thing() -> str:
+        return "read"
+
+    async def story() -> list[int]:
+        app = create_app(LOOPBACK, routers=[router], ready_checks=[ReadyCheck("database", locked_until_end)])
+        transport = ASGITransport(app, client=("127.0.0.1", 50000))
+        async with AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+            waiting = [asyncio.create_task(client.get("/readyz")) for _ in range(60)]
+            await asyncio.sleep(0.2)
+            waiting[0].cancel()
+            try:
+                read = await asyncio.wait_for(client.get("/thing"), timeout=20)
+            finally:
+                ends.set()
+            answers = await asyncio.gather(*waiting[1:])
+        return [read.status_code, *(answer.status_code for answer in answers)]
+
+    def locked_until_end() -> None:
+        ends.wait(60)
+        locked()
+
+    assert asyncio.run(story()) == [200] + [503] * 59
 
 
 def test_it_is_not_ready_while_a_disk_is_full(studio: Studio, tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ SHARED: Final[dict[str, tuple[Make, str]]] = {
     "DELETE /prompts/{prompt_id}": (of("shared_prompt", "/prompts/{}"), "401 403 204 403 204 401 401"),
     "GET /generate/{job_id}": (of("shared_job", "/generate/{}"),        "401 200 200 200 200 401 401"),
     "DELETE /generate/{job_id}": (of("shared_job", "/generate/{}"),     "401 403 200 403 200 401 401"),
+    "POST /generate/{job_id}/retry": (
+        of("shared_cancelled_job", "/generate/{}/retry"),               "401 403 202 403 202 401 401"),
     "GET /audio/compare": (
         of("shared_sample", "/audio/compare?ids={}"),                   "401 200 200 200 200 401 401"),
     "GET /audio/{audio_id}": (of("shared_sample", "/audio/{}"),         "401 200 200 200 200 401 401"),

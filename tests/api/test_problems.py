@@ -120,7 +120,7 @@ def test_an_unforeseen_error_tells_the_log_everything_and_the_client_nothing() -
     assert (problem["code"], problem["request_id"]) == ("internal_error", "abc")
     assert "42" not in response.text
     assert "Zero" not in response.text
-    logged = next(line for line in lines if line["event"] == "request_failed")
+    logged = next(line for line in lines if line["event"] == "request failed")
     assert isinstance(logged["exc_info"], ZeroDivisionError)
     assert logged["request_id"] == "abc"
     assert response.headers["x-content-type-options"] == "nosniff"

@@ -29,7 +29,7 @@ def test_one_line_names_the_route_and_nothing_private() -> None:
         "log_level": "info",
         "method": "GET",
         "path": "/prompts/{number}",
-        "status": 200,
+        "status": 422,
         "request_id": request_id,
     }
 

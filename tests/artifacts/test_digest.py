@@ -22,14 +22,14 @@ def test_the_form_by_hand() -> None:
     assert canonical_json(value) == '{"a":{"é":"\\"\\n🎵"},"b":[1,2.5,null,true]}'.encode()
 
 
-def reordered(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def reordered(value: Any) -> Any:  # noqa: ANN401  # any JSON value
     if isinstance(value, dict):
         return {key: reordered(value[key]) for key in reversed(value)}
     return [reordered(inner) for inner in value] if isinstance(value, list) else value
 
 
 @given(JSON_VALUES)
-def test_one_value_has_one_form_and_comes_back(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_one_value_has_one_form_and_comes_back(value: Any) -> None:  # noqa: ANN401  # any JSON value
     assert canonical_json(value) == canonical_json(reordered(value))
     assert json.loads(canonical_json(value)) == value
 

@@ -21,7 +21,7 @@ def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs
     error = explained(ModuleNotFoundError(f"No module named {package!r}", name=package))
     assert isinstance(error, MissingPart)
     assert f"the package {package.partition('.')[0]}," in error.message
-    assert f'pip install "text2song[{extra}]"' in error.message
+    assert f"run `make setup`, or install your wheel with [{extra}]" in error.message
 
 
 def test_a_module_of_ours_that_is_missing_is_our_fault() -> None:

@@ -19,7 +19,7 @@ PAPERS = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
 REMEDY = "run `.venv/bin/python -m text2song.cli.reference docs/reference`"
 
 
-def commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Typer exports no type
+def commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  # Typer exports no type
     yield path, command
     for name, child in getattr(command, "commands", {}).items():
         yield from commands(f"{path} {name}", child)

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from tests.studios import Desk
 from text2song.generation.tables import GenerationJob
+from text2song.names import NOISE_MODEL
 from text2song.prompts.tables import Prompt
 
 NOBODY_HAS_THIS_ID = "0198c0de-0000-7000-8000-000000000000"
@@ -66,7 +67,7 @@ BAD: list[tuple[object, str, str]] = [
     (walk(sides=[[{"adapter": "a@1", "gain": 2}]]), "sides.0.0.gain", "check its spelling"),
     (described(duration=31), "prompt.attributes.duration", "at most 30 seconds"),
     (drawn(duration=31), "generation_params.duration", "at most 30 seconds"),
-    (drawn(duration=301), "generation_params.duration", "300.0 or less"),
+    (drawn(duration=301), "generation_params.duration", "at most 30 seconds"),
     (drawn(duration=0), "generation_params.duration", "0.5 or more"),
     (drawn(seed=-1), "generation_params.seed", "0 or more"),
     (drawn(seed=2**32), "generation_params.seed", "or less"),
@@ -179,3 +180,18 @@ def test_an_unknown_job_is_not_found_at_once(shared_desk: Desk, method: str, pat
 def test_bad_queries_are_named(shared_desk: Desk, query: str, status: int, field: str) -> None:
     answer = shared_desk.client.get(f"/generate?{query}")
     assert (answer.status_code, answer.json()["field"]) == (status, field), answer.text
+
+
+@pytest.mark.parametrize("limit", ["1_0", "%2B5", "+5", "%205", "5.0", "\u0665", ""])
+def test_a_limit_is_written_in_digits_alone(desk: Desk, limit: str) -> None:
+    answer = desk.client.get(f"/generate?limit={limit}")
+    assert (answer.status_code, answer.json()["field"]) == (422, "limit")
+    assert desk.client.get("/generate?limit=05").status_code == 200
+
+
+@pytest.mark.parametrize("seconds", [31, 301, 1e308])
+def test_a_duration_meets_one_limit_the_models_own(desk: Desk, seconds: float) -> None:
+    body = {"prompt": {"text": "rain"}, "generation_params": {"duration": seconds}}
+    told = desk.client.post("/generate", json=body).json()
+    assert (told["code"], told["field"]) == ("invalid_input", "generation_params.duration")
+    assert f"{NOISE_MODEL} makes at most 30 seconds" in told["detail"]

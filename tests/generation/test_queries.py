@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -70,10 +71,24 @@ def test_the_estimate_counts_what_runs_and_what_is_ahead(desk: Desk) -> None:
     jobs = [desk.submit(generation_params={"duration": seconds}) for seconds in (8, 4, 2)]
     running = claim(desk)
     progress(desk, running, 0.75)
-    assert [job["eta_seconds"] for job in listed(desk, jobs)] == [1.0, 3.0, 4.0]
+    assert [job["eta_seconds"] for job in listed(desk, jobs)] == [
+        1.6,
+        3.6,
+        4.6,
+    ]  # what is composed is still to be rendered
     with desk.studio.work() as work:
         lifecycle.finish(work.session, GenerationJob, running, now=work.clock())
     assert [job["eta_seconds"] for job in listed(desk, jobs)] == [None, 2.0, 3.0]
+
+
+def test_what_is_composed_is_not_done_before_it_is_rendered(desk: Desk) -> None:
+    measured(desk, 2.0)
+    job = desk.submit(generation_params={"duration": 10})
+    claimed = claim(desk)
+    progress(desk, claimed, 1.0)
+    (seen,) = listed(desk, [job])
+    assert (seen["progress"], seen["eta_seconds"]) == (0.8, 1.0)
+    assert seen["frames_done"] == seen["frames_total"]
 
 
 def test_a_worker_that_is_gone_promises_nothing(desk: Desk) -> None:
@@ -160,12 +175,16 @@ class TestWaiting:
         assert [job["sequence"] for job in listed(desk, jobs, wait=60, since="1,1")] == [2, 1]
         assert [job["sequence"] for job in listed(desk, jobs, wait=60, since="1")] == [2, 1]
 
-    def test_what_is_over_can_change_no_more(self, desk: Desk) -> None:
+    def test_a_job_that_is_over_is_news_once(self, desk: Desk) -> None:
         jobs = [desk.submit(), desk.submit()]
         desk.client.delete(f"/generate/{jobs[0]['id']}")
-        path = f"/generate/{jobs[0]['id']}?wait=60&since=1000"
-        assert desk.client.get(path).json()["status"] == "cancelled"
-        assert listed(desk, jobs, wait=60, since="1000")[0]["status"] == "cancelled"
+        over = desk.client.get(f"/generate/{jobs[0]['id']}?wait=60&since=1").json()
+        assert (over["status"], over["sequence"]) == ("cancelled", 2)
+        began = time.monotonic()
+        assert listed(desk, jobs, wait=0.5, since="2,1")[0] == over
+        assert desk.client.get(f"/generate/{over['id']}?wait=0.5&since=2").json() == over
+        assert time.monotonic() - began >= 1.0  # and a follower of both does not spin
+        assert desk.client.get(f"/generate/{over['id']}?wait=60").json() == over
 
     def test_without_news_the_answer_is_what_was_known(self, desk: Desk) -> None:
         jobs = [desk.submit(), desk.submit()]

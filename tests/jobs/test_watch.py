@@ -21,18 +21,18 @@ T = TypeVar("T")
 class Jobs:
     """What the database would say, and how often it was asked."""
 
-    states: dict[uuid.UUID, tuple[int, bool]] = field(default_factory=dict)
+    states: dict[uuid.UUID, int] = field(default_factory=dict)
     reads: list[int] = field(default_factory=list)
     """How many jobs each read was about."""
     error: Exception | None = None
     threads: set[str] = field(default_factory=set)
 
-    def add(self, sequence: int = 1, *, is_final: bool = False) -> uuid.UUID:
+    def add(self, sequence: int = 1) -> uuid.UUID:
         job_id = new_id()
-        self.states[job_id] = (sequence, is_final)
+        self.states[job_id] = sequence
         return job_id
 
-    def read(self, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, tuple[int, bool]]:
+    def read(self, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, int]:
         self.reads.append(len(job_ids))
         self.threads.add(threading.current_thread().name)
         if self.error is not None:
@@ -74,10 +74,10 @@ def test_news_wakes_and_nothing_else_does(jobs: Jobs, watcher: Watcher) -> None:
         job_id, other = jobs.add(3), jobs.add(3)
         waiting = asyncio.create_task(watcher.changed({job_id: 3}, timeout_seconds=30))
         await jobs.wait_for_reads(2)
-        jobs.states[other] = (9, True)
+        jobs.states[other] = 9
         await jobs.wait_for_reads(2)
         was_done_too_early = waiting.done()
-        jobs.states[job_id] = (4, False)
+        jobs.states[job_id] = 4
         return was_done_too_early, await waiting
 
     assert run(story()) == (False, True)
@@ -85,11 +85,11 @@ def test_news_wakes_and_nothing_else_does(jobs: Jobs, watcher: Watcher) -> None:
 
 @pytest.mark.parametrize(
     ("state", "since"),
-    [((5, False), 4), ((5, True), 5), (None, 0)],
-    ids=["news from before", "final", "unknown"],
+    [(5, 4), (None, 0)],
+    ids=["news from before", "unknown"],
 )
 def test_there_is_no_waiting_for_what_is_known_already(
-    jobs: Jobs, watcher: Watcher, state: tuple[int, bool] | None, since: int
+    jobs: Jobs, watcher: Watcher, state: int | None, since: int
 ) -> None:
     job_id = new_id()
     if state is not None:
@@ -103,7 +103,7 @@ def test_one_of_many_is_enough(jobs: Jobs, watcher: Watcher) -> None:
         ids = [jobs.add() for _ in range(5)]
         waiting = asyncio.create_task(watcher.changed(dict.fromkeys(ids, 1), timeout_seconds=30))
         await jobs.wait_for_reads(1)
-        jobs.states[ids[3]] = (2, False)
+        jobs.states[ids[3]] = 2
         return await waiting
 
     assert run(story())
@@ -123,7 +123,7 @@ def test_five_hundred_who_wait_cost_one_read_a_tick(
         assert set(jobs.reads[1:]) == {500}  # each read is about all of them
         assert len(watcher._waiters) == 500
         for job_id in ids:
-            jobs.states[job_id] = (2, False)
+            jobs.states[job_id] = 2
         before = len(jobs.reads)
         answers = await asyncio.gather(*waiting)
         record_figure("reads until 500 who wait have heard the news", len(jobs.reads) - before, "reads")
@@ -139,7 +139,7 @@ def test_more_jobs_than_one_statement_takes_are_read_in_parts(
 ) -> None:
     monkeypatch.setattr(watching, "IDS_AT_ONCE", 100)
     ids = [jobs.add() for _ in range(250)]
-    jobs.states[max(ids)] = (2, False)
+    jobs.states[max(ids)] = 2
     assert run(watcher.changed(dict.fromkeys(ids, 1), timeout_seconds=30))
     assert jobs.reads == [100, 100, 50]
 
@@ -154,7 +154,7 @@ def test_a_read_that_fails_wakes_all_and_the_next_wait_begins_anew(jobs: Jobs, w
         jobs.error = None
         again = asyncio.create_task(watcher.changed({ids[0]: 1}, timeout_seconds=30))
         await jobs.wait_for_reads(1)
-        jobs.states[ids[0]] = (2, False)
+        jobs.states[ids[0]] = 2
         return woken, await again
 
     with capture_logs() as lines:
@@ -194,10 +194,10 @@ def test_who_comes_while_others_wait_shares_their_reads(jobs: Jobs, watcher: Wat
         waiting.append(asyncio.create_task(watcher.changed({second: 1, first: 1}, timeout_seconds=30)))
         await jobs.wait_for_reads(2)
         assert jobs.reads[-1] == 2  # each job once
-        jobs.states[second] = (2, False)
+        jobs.states[second] = 2
         assert await waiting[1]
         assert not waiting[0].done()
-        jobs.states[first] = (1, True)
+        jobs.states[first] = 2
         assert await waiting[0]
 
     run(story())

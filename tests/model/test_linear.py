@@ -1,6 +1,6 @@
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that every torch program gives it
+import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
 
 from text2song.model.linear import Backend, product
 

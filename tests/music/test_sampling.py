@@ -44,7 +44,7 @@ def test_whole_numbers_are_stored_as_the_same_params() -> None:
         ("guidance_scale", 0.99),
     ],
 )
-def test_what_cannot_be_drawn_from_is_refused_by_name(field: str, value: Any) -> None:  # noqa: ANN401 - anything
+def test_what_cannot_be_drawn_from_is_refused_by_name(field: str, value: Any) -> None:  # noqa: ANN401  # anything
     with pytest.raises(InvalidInput, match=field) as caught:
         SamplingParams.from_json({**SamplingParams().as_json(), field: value})
     assert caught.value.field == field

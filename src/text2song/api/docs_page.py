@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 
 from text2song.api.problems import EDGE_KINDS, KINDS, Kind
 from text2song.errors import MissingPart
+from text2song.names import INSTALLING
 
 # Swagger UI draws its icons from data: URLs; no script and no style is inline
 PAGE_CONTENT_POLICY: Final = (
@@ -131,7 +132,7 @@ def _swagger_folder() -> Path:
     # found without importing it: all that is wanted are files
     found = importlib.util.find_spec("fastapi_offline")
     if found is None or not found.submodule_search_locations:
-        raise MissingPart("the documentation's page is not installed: pip install 'text2song[server]'.")
+        raise MissingPart(f"the documentation's page is not installed: {INSTALLING.format(extra='server')}.")
     return Path(found.submodule_search_locations[0]) / "static"
 
 

@@ -31,9 +31,8 @@ async def refuse_doubled_names(request: Request) -> None:
         raise InvalidInput("Idempotency-Key is given twice: give one key.", field=_KEY_HEADER)
     if request.method in _WITH_A_BODY and _is_json(request.headers.get("content-type", "")):
         body = await request.body()
-        with suppress(
-            ValueError, RecursionError
-        ):  # no JSON after all: where a body is wanted, FastAPI said so
+        # no JSON after all: where a body is wanted, FastAPI said so
+        with suppress(ValueError, RecursionError):
             json.loads(body, object_pairs_hook=_require_single)
 
 

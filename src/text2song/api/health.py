@@ -1,9 +1,10 @@
 """Whether the process lives, and whether it can work: what a supervisor or a load balancer asks."""
 
-import math
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,7 @@ from text2song import __version__
 from text2song.errors import StudioError, Unavailable
 from text2song.wire import WireModel, problem_responses
 
-_log = structlog.stdlib.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class ReadyCheck:
 
     name: str
     check: Callable[[], None]
-    """Quick; runs in a thread. Raises a `StudioError` that says what is wrong."""
+    """Runs in a thread of its own. Raises a `StudioError` that says what is wrong."""
     keep_seconds: float = 0.0
     """How long an answer holds, where each costs something."""
 
@@ -52,8 +53,8 @@ def health_router(ready_checks: Sequence[ReadyCheck]) -> APIRouter:
         return Health()
 
     @router.get("/readyz", summary="Can it work?", responses=problem_responses(503))
-    def read_readiness() -> Readiness:
-        complaints = [text for text in (check.complaint() for check in checks) if text]
+    async def read_readiness() -> Readiness:
+        complaints = [text for check in checks if (text := await check.complaint())]
         if complaints:
             raise Unavailable(f"not ready: {'; '.join(complaints)}")
         return Readiness(checks=[each.name for each in ready_checks])
@@ -62,20 +63,33 @@ def health_router(ready_checks: Sequence[ReadyCheck]) -> APIRouter:
 
 
 class _Kept:
-    """A check whose answer holds for a while; who asks meanwhile waits for one look, not for many."""
+    """A check whose answer holds for a while; who asks meanwhile waits for one look, not for many.
+
+    They wait without a thread: while a database is locked, a look takes long, and those who ask must not
+    take the threads that everything else is read with.
+    """
 
     def __init__(self, ready_check: ReadyCheck) -> None:
         self._ready_check = ready_check
+        self._looks = ThreadPoolExecutor(1, thread_name_prefix="ready")
         self._lock = threading.Lock()
-        self._asked_at = -math.inf
-        self._said: str | None = None
+        self._last: Future[str | None] | None = None
+        self._looked_at = 0.0
 
-    def complaint(self) -> str | None:
+    async def complaint(self) -> str | None:
         with self._lock:
-            if time.monotonic() - self._asked_at >= self._ready_check.keep_seconds:
-                self._said = _complaint(self._ready_check)
-                self._asked_at = time.monotonic()
-            return self._said
+            if self._last is None or (self._last.done() and self._is_old()):
+                self._last = self._looks.submit(self._look)
+            last = self._last
+        return await asyncio.shield(asyncio.wrap_future(last))  # one who goes away ends nobody's look
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._looked_at >= self._ready_check.keep_seconds
+
+    def _look(self) -> str | None:
+        said = _complaint(self._ready_check)
+        self._looked_at = time.monotonic()
+        return said
 
 
 def _complaint(ready_check: ReadyCheck) -> str | None:
@@ -83,7 +97,7 @@ def _complaint(ready_check: ReadyCheck) -> str | None:
         ready_check.check()
     except StudioError as error:
         return f"{ready_check.name}: {error.message}"
-    except Exception as error:  # noqa: BLE001  # a check that breaks is a check that fails
-        _log.warning("ready_check_broke", check=ready_check.name, exc_info=error)
+    except Exception as error:  # a check that breaks is a check that fails
+        log.warning("ready check broke", check=ready_check.name, exc_info=error)
         return f"{ready_check.name}: the check itself broke, see the log"
     return None

@@ -28,7 +28,7 @@ from text2song.studio import Studio
 from text2song.users import authentication
 from text2song.users.endpoints import audit_router, keys_router, users_router
 
-_log = structlog.stdlib.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 PEOPLE: Final = (session, users_router, keys_router, audit_router)
 ROUTERS: Final = (prompts, generate, audio, samples_router, models, *PEOPLE)
@@ -71,7 +71,7 @@ def build_api(
         notices=lambda: _notices(studio),
     )
 
-    def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, bool]]:
+    def sequences(job_ids: Collection[UUID]) -> Mapping[UUID, int]:
         if is_stopping():
             return {}  # a job that is not there ends the wait for it
         with studio.read() as reader:
@@ -98,5 +98,5 @@ def _notices(studio: Studio) -> list[str]:
         with studio.read() as reader:
             return model_queries.notices(reader)
     except StudioError as error:
-        _log.warning("no notices for the documentation", code=error.code)
+        log.warning("no notices for the documentation", code=error.code)
         return []

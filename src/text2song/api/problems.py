@@ -23,10 +23,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from text2song import errors
 from text2song.api import validation
 from text2song.db.faults import explain
-from text2song.disks import is_disk_full
+from text2song.disks import FULL_MESSAGE, is_disk_full
 from text2song.wire import PROBLEM_MEDIA_TYPE, FieldProblem, Problem
 
-_log = structlog.stdlib.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,9 @@ def answer(error: Exception, *, scope: Scope) -> JSONResponse:
     fault = fault_of(error, scope=scope)
     request_id = scope.get("state", {}).get("request_id", "")
     if fault.code == "internal_error":
-        _log.error("request_failed", code=fault.code, exc_info=error)
+        log.error("request failed", code=fault.code, exc_info=error)
     elif fault.kind.status >= 500:
-        _log.warning("request_failed", code=fault.code, detail=fault.detail)
+        log.warning("request failed", code=fault.code, error=fault.detail)
     problem = Problem(
         type=f"/docs/problems#{fault.code}",
         title=fault.kind.title,
@@ -260,7 +260,7 @@ def _explain_disk(error: Exception) -> errors.StudioError | None:
     if not isinstance(error, OSError):
         return None
     if is_disk_full(error):
-        return errors.StorageFull("the disk is full. Nothing was lost: free some space and try again.")
+        return errors.StorageFull(FULL_MESSAGE)
     if error.errno in {errno.EROFS, errno.EIO}:
         return errors.StorageFailed("the disk cannot be written: check it, then try again.")
     return None

@@ -19,7 +19,7 @@ from text2song.api.validation import printable
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-_log = structlog.stdlib.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class RequestLog:
@@ -49,7 +49,7 @@ class RequestLog:
             try:
                 await self._app(scope, receive, send_named)
             finally:
-                _log.info(
+                log.info(
                     "request",
                     method=scope["method"],
                     path=_template(scope),

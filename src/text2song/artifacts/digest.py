@@ -7,7 +7,7 @@ from typing import IO, Any, Final
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
-def canonical_json(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
+def canonical_json(value: Any) -> bytes:  # noqa: ANN401  # any JSON value
     """`value` as the one UTF-8 text that it has: keys sorted, no white space, no escapes but the needed.
 
     Equal values give equal bytes, with one exception that callers must know: 1 and 1.0 are equal in

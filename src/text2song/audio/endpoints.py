@@ -91,7 +91,8 @@ def get_audio(audio_id: Id, reader: ReaderUnit) -> AudioSampleOut:
     openapi_extra=STREAM_HEADERS,
 )
 def stream_audio(audio_id: Id, request: Request, visit: VisitUnit) -> Response:
-    """The FLAC file, whole or in ranges. No unit is held while it streams."""
+    """The FLAC file, whole or in ranges."""
+    # by a visit, not a reader: no unit is held while it streams
     return delivery.stream(request, visit.studio.blobs, _sample(visit, audio_id))
 
 

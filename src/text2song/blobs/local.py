@@ -68,7 +68,7 @@ class LocalBlobs(ObjectBlobs):
         with _told(self._root):
             try_to_write(self._staging)
 
-    def link(self, key: str, *, expires_seconds: int = LINK_SECONDS) -> Path | str | None:  # noqa: ARG002 - the port's
+    def link(self, key: str, *, expires_seconds: int = LINK_SECONDS) -> Path | str | None:  # noqa: ARG002  # the port's
         """The file itself."""
         self.stat(key)
         return self._root / key

@@ -98,7 +98,7 @@ class ObjectBlobs:
         """A storage that answers is all that can be known without writing; see `BlobStore`."""
         next(self.list("audio"), None)
 
-    def link(self, key: str, *, expires_seconds: int = LINK_SECONDS) -> Path | str | None:  # noqa: ARG002 - the port's
+    def link(self, key: str, *, expires_seconds: int = LINK_SECONDS) -> Path | str | None:  # noqa: ARG002  # the port's
         """No shorter way; see `BlobStore`."""
         self.stat(key)
         return None

@@ -1,15 +1,17 @@
 """`text2song`, also as `python -m text2song.cli`.
 
-Imports the standard library alone until it knows that the rest is there: a person who installed
+Needs the standard library alone until it knows that the rest is there: a person who installed
 only the model layer gets a sentence instead of a traceback.
 """
 
 import sys
 from typing import Final
 
+from text2song.names import INSTALLING
+
 INSTALL_HINT: Final = (
     "the command line needs the package {name}, which is not installed: "
-    'run `pip install "text2song[studio]"`, or `"text2song[server]"` on a machine without a model.'
+    f"{INSTALLING.format(extra='studio')}, or with [server] on a machine without a model."
 )
 SETUP_EXIT: Final = 3
 """The code of a set-up problem; `exits.py`, which says so too, may not be there to ask."""

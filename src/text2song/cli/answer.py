@@ -18,6 +18,7 @@ from rich.text import Text
 
 from text2song.cli.exits import ExitCode, exit_code_of
 from text2song.cli.faults import explained
+from text2song.cli.program import as_started
 from text2song.errors import UnexpectedFailure, sentence
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on standard output.")]
@@ -43,13 +44,13 @@ class Answer:
     def give(self, document: Mapping[str, Any], *, text: str) -> None:
         """The result, in the one form or the other."""
         self._is_given = True
-        line = json.dumps(document, indent=2, ensure_ascii=False) if self.is_json else text
+        line = json.dumps(document, indent=2, ensure_ascii=False) if self.is_json else as_started(text)
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
     def notice(self, text: str) -> None:
         """Something to know beside the result."""
-        self._notify(text)
+        self._notify(as_started(text))
 
     def hand_notices_to(self, log: Callable[[str], object]) -> None:
         """From now on notices are lines of the log: where a program reads standard error, it is all log."""
@@ -57,9 +58,10 @@ class Answer:
 
     def fail(self, *, code: str, message: str) -> None:
         """What went wrong, once."""
-        self.console.print(Text.assemble(("Error: ", "bold red"), told(message)))
+        said = told(as_started(message))
+        self.console.print(Text.assemble(("Error: ", "bold red"), said))
         if self.is_json and not self._is_given:
-            self.give({"error": {"code": code, "message": told(message)}, **self.about}, text="")
+            self.give({"error": {"code": code, "message": said}, **self.about}, text="")
 
     def _print(self, text: str) -> None:
         self.console.print(Text(text))

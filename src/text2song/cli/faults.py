@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from text2song.disks import is_disk_full
+from text2song.disks import FULL_MESSAGE, is_disk_full
 from text2song.errors import MissingPart, StorageFailed, StorageFull, StudioError
+from text2song.names import INSTALLING
 
 _PARTS: Final[Mapping[str, str]] = MappingProxyType(
     {"huggingface_hub": "model", "tokenizers": "model", "torch": "model"}
@@ -21,7 +22,7 @@ def explained(error: Exception) -> StudioError | None:
     if isinstance(error, ModuleNotFoundError):
         return _missing_part(error)
     if isinstance(error, OSError) and is_disk_full(error):
-        return StorageFull("the disk is full. Nothing was lost: free some space and try again.")
+        return StorageFull(FULL_MESSAGE)
     if isinstance(error, OSError) and error.filename is not None:
         return StorageFailed(f"{error.filename} cannot be used ({error.strerror}): check it, then try again.")
     if "sqlalchemy" in sys.modules:
@@ -38,5 +39,5 @@ def _missing_part(error: ModuleNotFoundError) -> MissingPart | None:
     extra = _PARTS.get(name, "server")
     return MissingPart(
         f"this command needs the package {name}, which is not installed: "
-        f'run `pip install "text2song[{extra}]"`, or `pip install "text2song[studio]"` for everything.'
+        f"{INSTALLING.format(extra=extra)}, or with [studio] for everything."
     )

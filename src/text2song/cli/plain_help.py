@@ -11,7 +11,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 class PlainCommand(TyperCommand):
     """A command whose help names no types."""
 
-    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - Typer exports no types for these
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401  # Typer exports no types for these
         """The parameters, `--help` among them."""
         return _untyped(super().get_params(ctx))
 
@@ -19,7 +19,7 @@ class PlainCommand(TyperCommand):
 class PlainGroup(TyperGroup):
     """A group of commands whose help names no types."""
 
-    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - as above
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401  # as above
         """The parameters, `--help` among them."""
         return _untyped(super().get_params(ctx))
 

@@ -79,13 +79,13 @@ def _exit_codes() -> str:
     return "\n".join([*lines, ""])
 
 
-def _commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Typer exports no types for these
+def _commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  # Typer exports no types for these
     yield path, command
     for name, child in getattr(command, "commands", {}).items():
         yield from _commands(f"{path} {name}", child)
 
 
-def _section(path: str, command: Any) -> str:  # noqa: ANN401 - as above
+def _section(path: str, command: Any) -> str:  # noqa: ANN401  # as above
     lines = [f"## `{path}`", "", " ".join((command.help or "").split()), ""]
     if getattr(command, "commands", None):
         lines += ["Commands: " + ", ".join(f"`{path} {name}`" for name in command.commands) + ".", ""]
@@ -95,7 +95,7 @@ def _section(path: str, command: Any) -> str:  # noqa: ANN401 - as above
     return "\n".join(lines)
 
 
-def _option(parameter: Any) -> str:  # noqa: ANN401 - as above
+def _option(parameter: Any) -> str:  # noqa: ANN401  # as above
     if parameter.param_type_name == "argument":
         said = f"`{parameter.metavar}`"
     else:

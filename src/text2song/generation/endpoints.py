@@ -94,8 +94,9 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
 ) -> Page[JobOut]:
     """The queue and its history, newest first; with `ids`, these jobs in this order.
 
-    With `wait`, the answer comes when the `sequence` of one of them is above its `since`, when one is over,
-    or when time is up. `wait` and `since` go with `ids`; filters, `cursor` and `limit` go without them.
+    With `wait`, the answer comes when the `sequence` of one of them is above its `since`, or when time is up;
+    without `since`, at once. A job that is over is no news by itself. `wait` and `since` go with `ids`;
+    filters, `cursor` and `limit` go without them.
     """
     _refuse_what_would_be_ignored(visit.request)
     if ids is None:
@@ -119,8 +120,9 @@ async def get_generation(
 ) -> JobOut:
     """One job. With `wait`, the answer comes when its `sequence` is above `since`, or when time is up.
 
-    That is when its status, stage, error or takes change, or its progress by a hundredth; of a job that is
-    over, at once.
+    That is when its status, stage, error or takes change, or its progress by a hundredth. Without `since`, it
+    comes at once. A job that is over changes once more where one of its samples is deleted, so stop asking
+    at its last `status`.
     """
     if wait:
         await _wait(visit, {job_id: since or 0}, seconds=wait)

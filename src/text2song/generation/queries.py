@@ -14,7 +14,7 @@ from text2song.db import rows
 from text2song.db.pages import RowPage
 from text2song.generation.schemas import AdapterChoice, JobError, JobOut, JobSampleOut, Status, TakeOut
 from text2song.generation.tables import GenerationJob, GenerationTake
-from text2song.jobs.columns import FINAL, JobStatus
+from text2song.jobs.columns import JobStatus
 from text2song.jobs.order import Place, places
 from text2song.models import queries as models
 from text2song.models.tables import Model
@@ -22,6 +22,9 @@ from text2song.studio import Reader
 from text2song.users.ownership import page, visible
 
 _PLACE: Final = rows.Place("generation job", "/generate")
+COMPOSING_SHARE: Final = 0.8
+"""Of the work on a take; the rest is rendering, of which nothing is heard until it is over. A trained model
+renders faster than that, the untrained one slower."""
 
 
 def get(reader: Reader, job_id: uuid.UUID) -> GenerationJob:
@@ -60,11 +63,11 @@ def find(
     return page(reader, query, table=GenerationJob, cursor=cursor, limit=limit)
 
 
-def sequences(reader: Reader, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, tuple[int, bool]]:
-    """For each of these jobs that exists, whosever it is: its sequence, and whether it is final."""
-    query = select(GenerationJob.id, GenerationJob.sequence, GenerationJob.status)
+def sequences(reader: Reader, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, int]:
+    """For each of these jobs that exists, whosever it is: its sequence."""
+    query = select(GenerationJob.id, GenerationJob.sequence)
     found = reader.session.execute(query.where(GenerationJob.id.in_(job_ids)))
-    return {row.id: (row.sequence, row.status in FINAL) for row in found}
+    return {row.id: row.sequence for row in found}
 
 
 def describe(reader: Reader, jobs: Sequence[GenerationJob]) -> list[JobOut]:
@@ -100,11 +103,11 @@ class _Outlook:
             )
         return self.notices.get(job.model)
 
-    def eta_seconds(self, job: GenerationJob) -> float | None:
+    def eta_seconds(self, job: GenerationJob, *, done: float) -> float | None:
         speed = self.speeds.get(job.model)
         if speed is None or job.is_final:
             return None
-        remaining = job.cost * (1 - job.progress)
+        remaining = job.cost * (1 - done)
         place = self.places.get(job.id)
         ahead = place.cost_ahead + self.running_costs.get(job.model, 0.0) if place else 0.0
         return round((ahead + remaining) / speed, 1)
@@ -147,7 +150,7 @@ def _outlook(reader: Reader, jobs: Sequence[GenerationJob]) -> _Outlook:
 
 
 def _running_costs(reader: Reader, names: Collection[str]) -> dict[str, float]:
-    left = func.sum(GenerationJob.cost * (1 - GenerationJob.progress))
+    left = func.sum(GenerationJob.cost * (1 - COMPOSING_SHARE * GenerationJob.progress))
     query = (
         select(GenerationJob.model, left.label("left"))
         .where(GenerationJob.status == JobStatus.RUNNING, GenerationJob.model.in_(names))
@@ -163,15 +166,16 @@ def _described(
     outlook: _Outlook,
 ) -> JobOut:
     place = outlook.places.get(job.id)
+    done = _done(job, takes)
     return JobOut(
         id=job.id,
         status=_status(job.status),
-        progress=round(job.progress, 4),
+        progress=round(done, 4),
         stage=job.stage,
         frames_done=round(job.progress * job.frames_total),
         frames_total=job.frames_total,
         position=place.position if place else None,
-        eta_seconds=outlook.eta_seconds(job),
+        eta_seconds=outlook.eta_seconds(job, done=done),
         sequence=job.sequence,
         attempts=job.attempts,
         error=_error(job.error_code, job.error_message),
@@ -206,6 +210,13 @@ def _described(
         started_at=job.started_at,
         finished_at=job.finished_at,
     )
+
+
+def _done(job: GenerationJob, takes: Sequence[GenerationTake]) -> float:
+    """The share of the work that is done: of all frames, and of the takes that were rendered too."""
+    ended = sum(take.spec["duration"] for take in takes if take.status != JobStatus.QUEUED)
+    rendered = ended / sum(take.spec["duration"] for take in takes) if takes else job.progress
+    return COMPOSING_SHARE * job.progress + (1 - COMPOSING_SHARE) * rendered
 
 
 def _take(job: GenerationJob, take: GenerationTake) -> TakeOut:

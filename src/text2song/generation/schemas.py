@@ -40,9 +40,8 @@ class GenerationParams(WireModel):
     duration: Number | None = Field(
         default=None,
         ge=DURATION_RANGE_SECONDS[0],
-        le=DURATION_RANGE_SECONDS[1],
         examples=[8],
-        description="Seconds. Left out: the prompt's duration, or ten seconds.",
+        description="Seconds, as many as the model makes. Left out: the prompt's duration, or ten seconds.",
     )
 
 
@@ -140,7 +139,9 @@ class JobOut(WireModel):
 
     id: uuid.UUID
     status: Status
-    progress: float = Field(description="0 to 1, in steps of a hundredth or more.")
+    progress: float = Field(
+        description="0 to 1, in steps of a hundredth or more; 1 when all takes are rendered."
+    )
     stage: str = Field(description="What is done now, in a word.")
     frames_done: int
     frames_total: int = Field(description="Codec frames of all takes together.")

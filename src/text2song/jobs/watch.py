@@ -15,8 +15,8 @@ from anyio import to_thread
 
 log = structlog.get_logger(__name__)
 
-ReadSequences = Callable[[Collection[uuid.UUID]], Mapping[uuid.UUID, tuple[int, bool]]]
-"""For each job that exists: its sequence, and whether it is final."""
+ReadSequences = Callable[[Collection[uuid.UUID]], Mapping[uuid.UUID, int]]
+"""For each job that exists: its sequence."""
 IDS_AT_ONCE: Final = 10_000
 """SQLite takes 32,766 parameters in one statement."""
 
@@ -39,7 +39,8 @@ class Watcher:
     async def changed(self, since: Mapping[uuid.UUID, int], *, timeout_seconds: float) -> bool:
         """Wait until one of the jobs has a sequence above its `since`; False when time ran out.
 
-        A job that is final, or gone, can change no more: it ends the wait at once.
+        A job that is gone ends the wait at once. One that is over does not: a follower of several jobs
+        would spin, and something of it may still change, such as a sample that somebody deletes.
         """
         waiter = _Waiter(since)
         self._waiters.add(waiter)
@@ -68,7 +69,7 @@ class Watcher:
 
     async def _look(self, waiters: Collection[_Waiter]) -> None:
         asked = sorted({job_id for waiter in waiters for job_id in waiter.since})
-        known: dict[uuid.UUID, tuple[int, bool]] = {}
+        known: dict[uuid.UUID, int] = {}
         for start in range(0, len(asked), IDS_AT_ONCE):
             known |= await to_thread.run_sync(self._read, asked[start : start + IDS_AT_ONCE])
         for waiter in waiters:
@@ -76,5 +77,5 @@ class Watcher:
                 waiter.changed.set()
 
 
-def _is_news(state: tuple[int, bool] | None, seen: int) -> bool:
-    return state is None or state[1] or state[0] > seen
+def _is_news(sequence: int | None, seen: int) -> bool:
+    return sequence is None or sequence > seen

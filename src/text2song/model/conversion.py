@@ -20,7 +20,7 @@ def convert_apart(source: Path, target: Path) -> Path:
         ModelCorrupt: they hold anything but tensors, or are damaged.
     """
     command = [sys.executable, "-m", "text2song.model.convert", str(source), str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program, no shell
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own program, no shell
     if done.returncode == 0:
         return target / SINGLE_NAME
     words = done.stderr.strip()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that every torch program gives it
+import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
 from torch import Tensor
 
 from text2song.model.checkpoint import Read

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that every torch program gives it
+import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
 from torch import Tensor
 
 Backend = Literal["plain", "packed"]
@@ -40,13 +40,13 @@ def _plain(weight: Tensor, *, gelu: bool) -> Product:
 
 
 def _packed(weight: Tensor, *, gelu: bool) -> Product:
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _PACKING_ROWS)  # noqa: SLF001 - torch has no public name for it
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _PACKING_ROWS)  # noqa: SLF001  # torch has no public name for it
     post, algorithm = ("gelu", "none") if gelu else ("none", "")
 
     def run(x: Tensor) -> Tensor:
         rows = x.shape[0]
         company = x if rows > 1 else x.expand(2, -1).contiguous()
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(company, packed, None, post, [], algorithm)  # noqa: SLF001 - as above
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(company, packed, None, post, [], algorithm)  # noqa: SLF001  # as above
         return y[:rows]
 
     return run

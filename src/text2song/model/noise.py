@@ -32,7 +32,7 @@ from text2song.model.noise_weights import noise_weights
 from text2song.model.weights import SINGLE_NAME, STAMP_NAME, fingerprint
 from text2song.names import NOISE_MODEL
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _RECIPE: Final = 1
 """Rises when the same seed would give other bytes."""
@@ -150,9 +150,7 @@ def _keep_foreign(folder: Path, files: Mapping[str, str]) -> None:
     for path in foreign:
         path.rename(aside / path.name)
     names = ", ".join(path.name for path in foreign)
-    _log.warning(
-        "%s was damaged and is built again; %s is not its own and is now in %s", folder, names, aside
-    )
+    log.warning("%s was damaged and is built again; %s is not its own and is now in %s", folder, names, aside)
 
 
 def _build(incoming: Path, manifest: Manifest, files: Mapping[str, str], *, seed: int) -> None:

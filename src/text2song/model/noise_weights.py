@@ -109,7 +109,7 @@ def _tensor(name: str, shape: tuple[int, ...], *, seed: int) -> Tensor:
     name = name.removesuffix("_avg")  # of a codebook in training, the mean of what became a code
     is_table = "embed" in name or "shared" in name or "relative" in name
     deviation = 1.0 if is_table else 1 / math.sqrt(math.prod(shape[1:]))
-    noise = random.Random(f"{seed}:{name}").randbytes(2 * math.prod(shape))  # noqa: S311 - wanted: the same everywhere
+    noise = random.Random(f"{seed}:{name}").randbytes(2 * math.prod(shape))  # noqa: S311  # wanted: the same everywhere
     whole = np.frombuffer(noise, dtype="<i2").astype(np.float32)  # uniform, deviation 2**16 / sqrt(12)
     scale = np.float32(deviation * math.sqrt(12) / 2**16)
     return torch.from_numpy(whole * scale).reshape(shape)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that every torch program gives it
+import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
 from tokenizers import Tokenizer
 from torch import Tensor
 

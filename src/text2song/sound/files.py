@@ -137,7 +137,7 @@ def read_tags(data: bytes) -> dict[str, str]:
         return dict(file.copy_metadata())
 
 
-def _blocks(file: Any) -> Iterator[NDArray[np.float32]]:  # noqa: ANN401 - soundfile ships no types
+def _blocks(file: Any) -> Iterator[NDArray[np.float32]]:  # noqa: ANN401  # soundfile ships no types
     """Blocks `[n, C]` until the file gives no more: a forged length must not reserve memory."""
     while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
         yield block

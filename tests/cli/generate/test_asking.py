@@ -68,7 +68,7 @@ def test_every_option_has_a_place_in_the_body() -> None:
         ({"text": "x" * 2001}, "TEXT is too long"),
         ({"tempo": -3}, "--tempo must be 20"),
         ({"tempo": float("nan")}, "--tempo must be a finite number"),
-        ({"duration": 1000}, "--duration must be 300"),
+        ({"duration": 0.1}, "--duration must be 0.5"),
         ({"seed": -1}, "--seed must be 0"),
         ({"takes": 0}, "--takes must be 1"),
         ({"takes": 17}, "--takes must be 16"),

@@ -264,4 +264,4 @@ def test_without_the_model_layer_the_command_that_installs_it_is_said(
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     said = console.run("model", "add", ID, "--yes", "--json")
     assert (said.code, said.error()["code"]) == (3, "missing_part")
-    assert 'pip install "text2song[model]"' in said.error()["message"]
+    assert "install your wheel with [model]" in said.error()["message"]

@@ -15,7 +15,12 @@ Instrument = Annotated[
     list[str] | None, typer.Option(help="An instrument; give it again for another.", metavar="WORDS")
 ]
 Mood = Annotated[str | None, typer.Option(help="Mood, such as mellow.", metavar="WORDS")]
-Duration = Annotated[float | None, typer.Option(help="Seconds; 10 where left out.", metavar="SECONDS")]
+Duration = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds, 0.5 to what the model can make (MusicGen: 30); 10 where left out.", metavar="SECONDS"
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(

@@ -25,7 +25,7 @@ def served_model(settings: Settings) -> Manifest:
 
 
 def tell_of_loading(settings: Settings, *, answer: Answer) -> None:
-    """Said before torch is imported, so that nobody waits for she knows not what."""
+    """Said before torch is imported, so that nobody waits without knowing for what."""
     answer.notice(f"Loading the model {settings.model}.")
 
 
