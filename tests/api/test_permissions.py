@@ -32,7 +32,7 @@ def of(noun: str, path: str, **request: Any) -> Make:  # noqa: ANN401  # httpx2'
 
 # fmt: off
 TABLE: Final[dict[str, tuple[Make, str]]] = {
-    # whoever asks:                                            nobody rater owner other admin revoked expired
+    # whoever asks:                                                nob rat own oth adm rev exp
     "GET /healthz": (at("/healthz"),                              "200 200 200 200 200 200 200"),
     "GET /readyz": (at("/readyz"),                                "200 200 200 200 200 200 200"),
     "POST /session": (at("/session"),                           "401 200 200 200 200 401 401"),
@@ -76,7 +76,7 @@ TABLE: Final[dict[str, tuple[Make, str]]] = {
     "GET /audit": (at("/audit"),                                  "401 403 403 403 200 401 401"),
 }
 SHARED: Final[dict[str, tuple[Make, str]]] = {
-    # what the owner shares:                                      nobody rater owner other admin revoked expired
+    # what is shared:                                                    nob rat own oth adm rev exp
     "GET /prompts/{prompt_id}": (of("shared_prompt", "/prompts/{}"),    "401 200 200 200 200 401 401"),
     "PATCH /prompts/{prompt_id}": (
         of("shared_prompt", "/prompts/{}", json={"visibility": "private"}),
@@ -97,7 +97,7 @@ SHARED: Final[dict[str, tuple[Make, str]]] = {
     "DELETE /audio/{audio_id}": (of("shared_sample", "/audio/{}"),      "401 403 204 403 204 401 401"),
 }
 BY_WAY_OF: Final[dict[str, tuple[str, Make, str]]] = {
-    # a way to them:                                              nobody rater owner other admin revoked expired
+    # a way to them:nob rat own oth adm rev exp
     "a new job of a prompt": (
         "POST", lambda team: ("/generate", {"json": {"prompt_id": team.prompt()}}),
         "401 403 202 404 202 401 401"),

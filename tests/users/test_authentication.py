@@ -213,5 +213,5 @@ def test_a_busy_database_costs_the_note_and_nothing_else(
             authentication.note_use(impatient, key_id)
         other.execute("ROLLBACK")
     impatient.engine.dispose()
-    assert [line["reason"] for line in lines] == ["database_busy"]
+    assert [line["code"] for line in lines] == ["database_busy"]
     assert used_at(studio, key_id) is None

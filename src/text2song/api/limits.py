@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from text2song.errors import MissingPart, TooManyRequests
+from text2song.names import INSTALLING
 from text2song.studio import Clock
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ ANSWER_SECONDS: Final = 0.5
 IPV6_SITE_BITS: Final = 64
 """Of an IPv6 address, by which one house is told from another: each has all addresses below."""
 
-log = structlog.stdlib.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Counts(Protocol):
@@ -87,7 +88,7 @@ class CountsInRedis:
                 pipeline.expire(key, 2 * MINUTE_SECONDS)
                 return int(pipeline.execute()[0])
         except RedisError as error:
-            log.warning("nothing is counted, so no limit holds", reason=type(error).__name__)
+            log.warning("nothing is counted, so no limit holds", error=type(error).__name__)
             return 0
 
     def read(self, name: str, *, minute: int) -> int:
@@ -97,7 +98,7 @@ class CountsInRedis:
         try:
             return int(self._client.get(_key(name, minute)) or 0)
         except RedisError as error:
-            log.warning("nothing is counted, so no limit holds", reason=type(error).__name__)
+            log.warning("nothing is counted, so no limit holds", error=type(error).__name__)
             return 0
 
 
@@ -113,7 +114,8 @@ def open_counts(queue_url: str) -> Counts:
         from redis import Redis  # noqa: PLC0415  # as above
     except ModuleNotFoundError as error:
         raise MissingPart(
-            "TEXT2SONG_QUEUE_URL names Redis, whose client is not installed: run `pip install redis`."
+            "TEXT2SONG_QUEUE_URL names Redis, whose client is not installed: "
+            f"{INSTALLING.format(extra='celery')}."
         ) from error
     client = Redis.from_url(queue_url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS)
     return CountsInRedis(client)

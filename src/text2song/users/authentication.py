@@ -20,7 +20,7 @@ from text2song.users.tables import ApiKey, LoginSession, User
 
 USE_NOTED_EVERY: Final = dt.timedelta(minutes=1)
 
-log = structlog.stdlib.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def note_use(studio: Studio, key_id: uuid.UUID) -> None:
             is_old = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= now - USE_NOTED_EVERY)
             work.session.execute(update(ApiKey).where(ApiKey.id == key_id, is_old).values(last_used_at=now))
     except StudioError as error:
-        log.warning("a key's use was not noted", key_id=str(key_id), reason=error.code)
+        log.warning("a key's use was not noted", key_id=str(key_id), code=error.code)
 
 
 def _require_good(key: ApiKey | None, user: User, *, now: dt.datetime) -> None:
