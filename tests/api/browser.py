@@ -28,10 +28,10 @@ _FLAGS: Final = (
 )
 
 
-def visit(url: str, *, profile: Path) -> tuple[str, list[str]]:
+def visit(url: str, *, profile: Path, flags: tuple[str, ...] = ()) -> tuple[str, list[str]]:
     """The page's document once its scripts have run, and what the browser's console said."""
     shown = subprocess.run(
-        [CHROMIUM or "chromium", *_FLAGS, f"--user-data-dir={profile}", url],
+        [CHROMIUM or "chromium", *_FLAGS, *flags, f"--user-data-dir={profile}", url],
         capture_output=True,
         text=True,
         check=True,
