@@ -13,7 +13,7 @@ MODEL_LAYER_TESTS := $(wildcard tests/music tests/artifacts tests/model tests/tu
 SITE := $(if $(wildcard web/package.json),site)
 
 .PHONY: help setup studio test check proof format lint types contracts check-model-layer check-server constraints
-.PHONY: site installed-studio installed-dev installed-model
+.PHONY: site installed-studio installed-dev installed-model installed-s3
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -28,14 +28,14 @@ studio: installed-studio $(SITE) ## set up and serve the studio on this machine 
 test check-server check-model-layer: export OMP_NUM_THREADS := 1
 test check-server check-model-layer: export OMP_WAIT_POLICY := PASSIVE
 studio test check-server check-model-layer: export PYTHONDONTWRITEBYTECODE :=
-test: installed-dev ## set up and run every test but the long proofs
+test: installed-dev installed-s3 ## set up and run every test but the long proofs
 	@$(PYTEST)
 
 # Every test once: the model layer's where nothing of the server is installed, then all others. These come last,
 # so that pytest's closing line does too.
 check: lint types contracts check-model-layer check-server ## the gate: format, lint, types, import contracts, tests
 
-proof: installed-dev ## run the long proofs; results go to docs/proof
+proof: installed-dev installed-s3 ## run the long proofs; results go to docs/proof
 	@$(BIN)/pytest -m proof --results docs/proof
 
 format: installed-dev ## format the code and mend what ruff can mend
@@ -55,7 +55,7 @@ contracts: installed-dev ## check who imports whom
 check-model-layer: installed-model ## test the model layer where nothing of the server is installed
 	@.venv-model/bin/python tools/run_model_layer_tests.py $(MODEL_LAYER_TESTS)
 
-check-server: installed-dev ## run every test that check-model-layer does not
+check-server: installed-dev installed-s3 ## run every test that check-model-layer does not
 	@$(PYTEST) $(addprefix --ignore=,$(MODEL_LAYER_TESTS))
 
 constraints: installed-dev ## refresh constraints.txt to the newest versions that fit
@@ -72,3 +72,7 @@ installed-dev:
 
 installed-model:
 	@$(SET_UP) model
+
+# Where it cannot be installed, the tests that need it say so and are skipped.
+installed-s3:
+	-@$(SET_UP) s3

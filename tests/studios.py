@@ -1,4 +1,4 @@
-"""Studios for tests: real SQLite files, real folders of bytes, the real untrained model.
+"""Studios for tests: real databases, real folders of bytes, the real untrained model.
 
 Imports lazily, because the model layer's tests run where nothing of the server is installed.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
+    from tests.databases import Place
     from text2song.model.protocol import ModelInfo
     from text2song.settings import Settings
     from text2song.studio import Studio
@@ -98,20 +99,24 @@ def _models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, _migrated_database: Path) -> Settings:
+def settings(tmp_path: Path, database: Place) -> Settings:
     """A home of its own, migrated."""
-    return furnish(tmp_path / "home", database=_migrated_database)
+    return furnish(tmp_path / "home", database=database)
 
 
-def furnish(home: Path, *, database: Path, models: Path | None = None) -> Settings:
+def furnish(home: Path, *, database: Place, models: Path | None = None) -> Settings:
     """The settings of a studio that lives in `home`, which is made."""
     from text2song.settings import load_settings
 
     home.mkdir()
-    shutil.copy(database, home / "studio.db")
+    given = {"TEXT2SONG_HOME": str(home), "TEXT2SONG_BEAT_SECONDS": "0.1"}
+    if isinstance(database, Path):
+        shutil.copy(database, home / "studio.db")
+    else:
+        given["TEXT2SONG_DATABASE_URL"] = database
     if models is not None:
         shutil.copytree(models, home / "models")
-    return load_settings({"TEXT2SONG_HOME": str(home), "TEXT2SONG_BEAT_SECONDS": "0.1"})
+    return load_settings(given)
 
 
 @pytest.fixture
@@ -162,7 +167,7 @@ def desk(studio: Studio, clock: Clock, bells: ListeningQueue) -> Iterator[Desk]:
 
 
 @pytest.fixture(scope="module")
-def shared_desk(tmp_path_factory: pytest.TempPathFactory, _migrated_database: Path) -> Iterator[Desk]:
+def shared_desk(tmp_path_factory: pytest.TempPathFactory, shared_database: Place) -> Iterator[Desk]:
     """One for all tests of a module that leave nothing behind."""
     from dataclasses import replace
 
@@ -170,7 +175,7 @@ def shared_desk(tmp_path_factory: pytest.TempPathFactory, _migrated_database: Pa
 
     home = tmp_path_factory.mktemp("desk") / "home"
     clock, bells = Clock(), ListeningQueue()
-    settings = furnish(home, database=_migrated_database)
+    settings = furnish(home, database=shared_database)
     studio = replace(open_studio(settings, queue=bells), clock=clock)
     with open_desk(studio, clock=clock, bells=bells) as opened:
         yield opened
@@ -223,11 +228,11 @@ def serving(settings: Settings, _models_folder: Path) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def shared_serving(
-    tmp_path_factory: pytest.TempPathFactory, _migrated_database: Path, _models_folder: Path
+    tmp_path_factory: pytest.TempPathFactory, shared_database: Place, _models_folder: Path
 ) -> Iterator[Serving]:
     """One for all tests of a module, which must not mind each other's jobs."""
     home = tmp_path_factory.mktemp("shared") / "home"
-    with open_serving(furnish(home, database=_migrated_database, models=_models_folder)) as opened:
+    with open_serving(furnish(home, database=shared_database, models=_models_folder)) as opened:
         yield opened
 
 

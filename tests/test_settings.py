@@ -13,8 +13,13 @@ DEFAULTS: dict[str, object] = {
     "home": Path.home() / ".text2song",
     "database_url": "",
     "blobs_url": "",
+    "blobs_redirect": "auto",
+    "blobs_public_url": "",
+    "blobs_encryption": "none",
     "queue_url": "thread://",
+    "queues": (),
     "model": NOISE_MODEL,
+    "device": "cpu",
     "capacity": 8,
     "allowed_hosts": ("127.0.0.1", "localhost", "[::1]"),
     "web_origin": (),
@@ -30,6 +35,8 @@ DEFAULTS: dict[str, object] = {
     "beat_seconds": 0.5,
     "sweep_seconds": 5.0,
     "slice_seconds": 60.0,
+    "drain_seconds": 30.0,
+    "health_file": None,
     "log_level": "INFO",
     "log_json": None,
 }
@@ -37,8 +44,13 @@ GIVEN: dict[str, tuple[str, object]] = {
     "home": ("/srv/studio", Path("/srv/studio")),
     "database_url": ("sqlite:////srv/rows.db", "sqlite:////srv/rows.db"),
     "blobs_url": ("file:///srv/bytes", "file:///srv/bytes"),
+    "blobs_redirect": ("never", "never"),
+    "blobs_public_url": ("https://media.example.org:8443/", "https://media.example.org:8443"),
+    "blobs_encryption": ("aws:kms", "aws:kms"),
     "queue_url": ("redis://here", "redis://here"),
+    "queues": ("generation, export", ("generation", "export")),
     "model": ("facebook/musicgen-small", "facebook/musicgen-small"),
+    "device": ("cuda:1", "cuda:1"),
     "capacity": ("2", 2),
     "allowed_hosts": (" studio.example , 10.0.0.7,, ", ("studio.example", "10.0.0.7")),
     "web_origin": (
@@ -57,6 +69,8 @@ GIVEN: dict[str, tuple[str, object]] = {
     "beat_seconds": ("0.25", 0.25),
     "sweep_seconds": ("2", 2.0),
     "slice_seconds": ("90.5", 90.5),
+    "drain_seconds": ("5", 5.0),
+    "health_file": ("/run/well", Path("/run/well")),
     "log_level": ("debug", "DEBUG"),
     "log_json": ("true", True),
 }
@@ -135,6 +149,16 @@ def test_a_misspelt_name_is_refused_and_the_right_ones_are_listed() -> None:
         ("sweep_seconds", "11", "less than or equal to 10"),
         ("slice_seconds", "0", "greater than or equal to 1"),
         ("slice_seconds", "inf", "finite"),
+        ("blobs_redirect", "always", "'auto' or 'never'"),
+        ("blobs_encryption", "rot13", "'none', 'AES256' or 'aws:kms'"),
+        ("blobs_public_url", "media.example.org", "scheme and host alone"),
+        ("blobs_public_url", "https://media.example.org/songs", "scheme and host alone"),
+        ("blobs_public_url", "https://id:key@media.example.org", "scheme and host alone"),
+        ("blobs_public_url", "https://media.example.org?x=1", "scheme and host alone"),
+        ("blobs_public_url", "file:///srv", "scheme and host alone"),
+        ("device", "gpu", "should match pattern"),
+        ("drain_seconds", "-1", "greater than or equal to 0"),
+        ("drain_seconds", "for ever", "valid number"),
         ("log_level", "loud", "must be DEBUG, INFO, WARNING or ERROR"),
         ("log_json", "perhaps", "valid boolean"),
         ("home", "~nobody_of_this_name/studio", "write the whole path"),
@@ -187,3 +211,9 @@ def test_a_key_is_not_shown_with_the_settings() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load_settings({}).capacity = 3
+
+
+def test_the_password_of_the_queue_is_not_shown_with_the_settings() -> None:
+    settings = load_settings({"TEXT2SONG_QUEUE_URL": "redis://:sesame@here"})
+    assert "sesame" in settings.queue_url
+    assert "sesame" not in f"{settings} {settings!r}"

@@ -89,6 +89,7 @@ def add_ghost(work: Work) -> None:
     work.ring("generation")
 
 
+@pytest.mark.databases("sqlite")
 def test_a_commit_that_fails_rings_nothing(studio: Studio, bells: ListeningQueue) -> None:
     reached_the_end = False
     with pytest.raises(IntegrityError), studio.work() as work:  # noqa: PT012  # the end of the unit fails
@@ -98,6 +99,7 @@ def test_a_commit_that_fails_rings_nothing(studio: Studio, bells: ListeningQueue
     assert bells.rung == []
 
 
+@pytest.mark.databases("sqlite")
 def test_a_reader_has_no_way_to_write_or_ring(studio: Studio) -> None:
     assert not hasattr(Reader, "ring")
     with studio.read() as reader, pytest.raises(RuntimeError, match="take a Work"):
@@ -155,6 +157,7 @@ def test_a_savepoint_takes_back_its_own_part(studio: Studio) -> None:
     assert names(studio) == ["Ada", "Bob"]
 
 
+@pytest.mark.databases("sqlite")
 def test_a_unit_inside_a_unit_is_refused_by_the_database_and_loses_nothing(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +177,7 @@ def test_a_unit_holds_no_lock_before_its_first_statement(studio: Studio) -> None
     assert names(studio) == ["Ada"]
 
 
+@pytest.mark.databases("sqlite")
 def test_eight_threads_of_units_that_read_and_then_write(studio: Studio) -> None:
     errors: list[Exception] = []
 

@@ -6,9 +6,10 @@ Run by `make constraints`, then by the whole gate, before the change is committe
 import os
 import re
 import subprocess
+from pathlib import Path
 from typing import Final
 
-from tools.set_up import ROOT, shared_environment
+from tools.set_up import ENVIRONMENTS, ROOT, shared_environment
 
 HEADER: Final = "# Made by `make constraints`; every version here has passed the gate.\n"
 HELD: Final = re.compile(r"^torch==")
@@ -30,12 +31,20 @@ def held(constraints: str) -> str:
     return "".join(f"{line}\n" for line in constraints.splitlines() if HELD.match(line))
 
 
+def beside() -> str:
+    """What the environments hold that no extra of the package names, as requirements."""
+    return "".join(f"{name}\n" for name in sorted({n for e in ENVIRONMENTS.values() for n in e.beside}))
+
+
 def main() -> None:
     """Ask uv, and replace the file in one step."""
     options = ["--quiet", "--no-header", "--no-annotate", "--python-version", "3.11", "--extra", "dev"]
     current = ROOT / "constraints.txt"
+    requirements = ROOT / ".venv" / "beside.txt"
+    requirements.write_text(beside())
+    sources: list[str | Path] = ["pyproject.toml", requirements, "--constraints", "-"]
     answer = subprocess.run(
-        [ROOT / ".venv" / "bin" / "uv", "pip", "compile", *options, "pyproject.toml", "--constraints", "-"],
+        [ROOT / ".venv" / "bin" / "uv", "pip", "compile", *options, *sources],
         check=True,
         input=held(current.read_text()),
         cwd=ROOT,

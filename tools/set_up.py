@@ -38,8 +38,14 @@ class Environment:
     """A virtual environment: where it is, which extra of the package it holds, and what beside it."""
 
     folder: str
-    extra: str
+    extra: str | None
+    """None: nothing of the package at all."""
     beside: tuple[str, ...] = ()
+
+    @property
+    def purpose(self) -> str:
+        """For the person who waits."""
+        return f"text2song[{self.extra}]" if self.extra else " and ".join(self.beside)
 
 
 ENVIRONMENTS: Final = {
@@ -51,8 +57,10 @@ ENVIRONMENTS: Final = {
         "model",
         ("hypothesis", "pytest", "pytest-timeout", "pytest-xdist", "transformers>=5.23,<6"),
     ),
+    # The tests' S3 server, which replaces Python's sockets with its own: it runs in no process of ours.
+    "s3": Environment(".venv-s3", None, ("swift",)),
 }
-HOLDS: Final = {"studio": ("studio", "dev"), "dev": ("dev",), "model": ("model",)}
+HOLDS: Final = {"studio": ("studio", "dev"), "dev": ("dev",), "model": ("model",), "s3": ("s3",)}
 """Which environments satisfy a wish for one."""
 
 
@@ -213,7 +221,7 @@ def _clear_if_moved(folder: Path) -> None:
 
 
 def install(wish: Environment, *, folder: Path, environ: Mapping[str, str]) -> None:
-    """Lock, say how much will be downloaded, and install the package in place with what it needs."""
+    """Lock, say how much will be downloaded, and install it, with the package in place if it is wanted."""
     python, uv, lock = folder / "bin" / "python", folder / "bin" / "uv", folder / "pylock.toml"
     beside = folder / "beside.in"
     beside.write_text("".join(f"{requirement}\n" for requirement in wish.beside))
@@ -227,12 +235,14 @@ def install(wish: Environment, *, folder: Path, environ: Mapping[str, str]) -> N
         python,
         *torch_options(environ),
     ]
-    resolve += ["--extra", wish.extra, "--constraints", "constraints.txt", "pyproject.toml", beside]
+    resolve += ["--extra", wish.extra, "pyproject.toml"] if wish.extra else []
+    resolve += ["--constraints", "constraints.txt", beside]
     _run([*resolve, "--format", "pylock.toml", "--output-file", lock], environ=environ)
     print(describe_download(measure_download(tomllib.loads(lock.read_text()))), flush=True)
     install: list[str | Path] = [uv, "pip", "install", "--python", python]
     _run([*install, *PYLOCK, "--requirements", lock], environ=environ)
-    _run([*install, "--quiet", "--no-deps", "--editable", "."], environ=environ)
+    if wish.extra:
+        _run([*install, "--quiet", "--no-deps", "--editable", "."], environ=environ)
 
 
 def set_up(name: str) -> None:
@@ -244,7 +254,7 @@ def set_up(name: str) -> None:
     environ = shared_environment(os.environ)
     _clear_if_moved(folder)
     (folder / STAMP).unlink(missing_ok=True)
-    print(f"Setting up {wish.folder} for text2song[{wish.extra}].", flush=True)
+    print(f"Setting up {wish.folder} for {wish.purpose}.", flush=True)
     if not folder.exists():
         _run([sys.executable, "-m", "venv", folder], environ=environ)
     fetch_uv(folder, environ=environ)

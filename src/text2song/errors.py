@@ -64,8 +64,11 @@ class StudioError(Exception):
     """Whether the same work may succeed when it is simply tried again."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        # A message may repeat a file's name or another program's words. It is kept with the job that failed,
+        # and no database keeps half a letter, PostgreSQL no NUL either.
+        tellable = message.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+        super().__init__(tellable)
+        self.message = tellable
         self.field = field
         """Where in the input the fault lies, as a dotted path such as `prompt.attributes.tempo`."""
 

@@ -24,8 +24,14 @@ _SHARED: tuple[Processor, ...] = (
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
 _KEY = re.compile(KEY_SHAPE)
-_CHATTY = {"uvicorn.access": logging.CRITICAL + 1, "httpx2": logging.WARNING}
-"""uvicorn's access log would repeat each request, with its query, beside our own line."""
+_CHATTY = {
+    "uvicorn.access": logging.CRITICAL + 1,
+    "httpx2": logging.WARNING,
+    "celery": logging.ERROR,
+    "kombu": logging.ERROR,
+}
+"""uvicorn's access log would repeat each request, with its query, beside our own line; Celery tells of each
+bell and of each attempt to reach a server, of which `jobs/outage.py` tells once."""
 
 
 def configure_logging(*, json: bool, level: str) -> None:

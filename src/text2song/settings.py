@@ -7,7 +7,7 @@ one machine: a SQLite file, a folder of bytes and a thread, all under `TEXT2SONG
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -29,15 +29,45 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("~/.text2song"), description="Folder of everything that is kept.")
     database_url: str = Field(
         default="",
-        description="Where the rows are: `sqlite:///...`. Empty: `studio.db` in the home folder.",
+        repr=False,  # it may hold a password
+        description="Where the rows are: `sqlite:///...` or `postgresql://...`. Empty: `studio.db` in the "
+        "home folder.",
     )
     blobs_url: str = Field(
-        default="", description="Where the bytes are: `file:///...`. Empty: `blobs` in the home folder."
+        default="",
+        description="Where the bytes are: `file:///...`, or `s3://bucket/prefix` with the AWS_* variables "
+        "(see [S3](../how-to/s3.md)). Empty: `blobs` in the home folder.",
     )
-    queue_url: str = Field(default="thread://", description="What wakes the workers: `thread://`.")
+    blobs_redirect: Literal["auto", "never"] = Field(
+        default="auto",
+        description="`auto`: players fetch from a bucket, by links signed for an hour. `never`: by the API.",
+    )
+    blobs_public_url: str = Field(
+        default="",
+        description="Scheme and host for which these links are signed: a CDN or proxy before the bucket that "
+        "keeps the Host header. Empty: the bucket's own.",
+    )
+    blobs_encryption: Literal["none", "AES256", "aws:kms"] = Field(
+        default="none", description="What a bucket does to bytes at rest: `none`, `AES256` or `aws:kms`."
+    )
+    queue_url: str = Field(
+        default="thread://",
+        repr=False,
+        description="What wakes the workers: `thread://` for one process that does everything, or "
+        "`redis://:password@host:port/0` (`rediss://` over TLS) for an API and workers apart.",
+    )
+    queues: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Kinds of work that a worker does, separated by commas: `generation`. Empty: all.",
+    )
     model: str = Field(
         default=NOISE_MODEL,
         description="The model to serve: an id that `text2song model add` fetched, or a folder.",
+    )
+    device: str = Field(
+        default="cpu",
+        pattern=r"^(cpu|cuda(:[0-9]+)?)$",
+        description="Where a worker computes: `cpu` or `cuda:0`. This version knows `cpu` alone.",
     )
     capacity: int = Field(default=8, ge=1, le=64, description="Takes that are made at the same time.")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -87,6 +117,17 @@ class Settings(BaseSettings):
     slice_seconds: float = Field(
         default=60.0, ge=1.0, description="How long one bell keeps a worker claiming before it is rung anew."
     )
+    drain_seconds: float = Field(
+        default=30.0,
+        ge=0.0,
+        le=3600.0,
+        description="How long `text2song worker` may take to end what it is at, once it is asked to stop; "
+        "the rest goes back to the queue.",
+    )
+    health_file: Path | None = Field(
+        default=None,
+        description="File that `text2song worker` touches while it lives and the database can be reached.",
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool | None = Field(
         default=None, description="Logs as JSON lines. Unset: JSON unless a terminal is there."
@@ -113,7 +154,7 @@ class Settings(BaseSettings):
         except RuntimeError as error:
             raise ValueError("there is no such user's home folder; write the whole path") from error
 
-    @field_validator("allowed_hosts", "web_origin", mode="before")
+    @field_validator("allowed_hosts", "queues", "web_origin", mode="before")
     @classmethod
     def _split(cls, names: object) -> object:
         return tuple(n.strip() for n in names.split(",") if n.strip()) if isinstance(names, str) else names
@@ -122,6 +163,16 @@ class Settings(BaseSettings):
     @classmethod
     def _exact_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(_as_browsers_write_it, origins))
+
+    @field_validator("blobs_public_url", mode="after")
+    @classmethod
+    def _is_origin(cls, url: str) -> str:
+        origin = url.rstrip("/")
+        parts = urlsplit(origin)
+        is_origin = origin == f"{parts.scheme}://{parts.netloc}" and parts.hostname and "@" not in origin
+        if url and (parts.scheme not in {"http", "https"} or not is_origin):
+            raise ValueError("must be scheme and host alone, such as https://media.example.org")
+        return origin
 
     @field_validator("log_level", mode="after")
     @classmethod

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from text2song.actors import NOBODY, Actor
-from text2song.blobs.open import open_store
+from text2song.blobs.open import open_blobs
 from text2song.blobs.store import BlobStore
 from text2song.db import registry
 from text2song.db.engine import open_engine, read_session, write_session
@@ -98,4 +98,4 @@ def open_studio(settings: Settings, *, queue: JobQueue) -> Studio:
             f"the folder {settings.home} cannot be made ({error.strerror}): choose another TEXT2SONG_HOME."
         ) from error
     registry.metadata()  # a foreign key finds only tables that somebody imported
-    return Studio(open_engine(settings.database), open_store(settings.blobs), queue, settings)
+    return Studio(open_engine(settings.database), open_blobs(settings), queue, settings)

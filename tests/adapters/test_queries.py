@@ -35,6 +35,7 @@ def test_an_id_has_one_form(studio: Studio, form: str) -> None:
         queries.resolve(reader, [("adapter_id", form.format(warm.id))])
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize(
     "reference",
     [
@@ -44,6 +45,7 @@ def test_an_id_has_one_form(studio: Studio, form: str) -> None:
         "warm@1.2.0 ",
         "WARM@1.2.0",
         "warm@1.2",
+        "warm\0",
         "0198c0de-0000-7000-8000-000000000000",
     ],
 )

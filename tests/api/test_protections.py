@@ -1,6 +1,7 @@
 """Plays the attackers: a rebinding page, a cross-site form and script, a proxy on the same host."""
 
 import asyncio
+import dataclasses
 import http.client
 from typing import NoReturn
 
@@ -214,6 +215,14 @@ def test_every_answer_carries_the_security_headers(client: TestClient, path: str
         else:
             assert headers[name] == value
     assert "access-control-allow-origin" not in headers
+
+
+def test_an_answer_in_a_tab_may_play_from_where_a_storage_serves_its_bytes() -> None:
+    origin = "https://songs.example.org"
+    client = make_client(make_app(dataclasses.replace(LOOPBACK, media_origin=origin)))
+    policy = client.get("/healthz").headers["content-security-policy"]
+    assert f"media-src 'self' {origin};" in policy
+    assert "default-src 'none'" in policy
 
 
 def test_refusals_are_protected_logged_and_named_too(client: TestClient) -> None:

@@ -50,6 +50,15 @@ def test_a_page_may_run_its_own_scripts_and_no_others(client: TestClient) -> Non
     assert "script-src 'self';" in other
 
 
+def test_a_page_may_play_and_fetch_from_where_a_storage_serves_its_bytes(site: Path) -> None:
+    origin = "https://songs.example.org"
+    options = dataclasses.replace(LOOPBACK, site_folder=site, media_origin=origin)
+    policy = make_client(make_app(options)).get("/studio/").headers["content-security-policy"]
+    assert f"media-src 'self' blob: {origin};" in policy
+    assert f"connect-src 'self' {origin};" in policy
+    assert policy.count(origin) == 2
+
+
 def test_a_page_that_has_not_changed_keeps_its_policy(client: TestClient) -> None:
     first = client.get("/studio/")
     again = client.get("/studio/", headers={"If-None-Match": first.headers["etag"]})

@@ -1,10 +1,12 @@
 """Bytes go when nobody needs them, and never under a row."""
 
+import datetime as dt
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from sqlalchemy import Connection, Engine, event, func, select, text
 
 from tests.audio.samples import delete, keep, make_sample, record_tone, stored_keys
 from tests.figures import RecordFigure
+from tests.object_store import LIST_PAGE, ObjectStore
 from tests.studios import Clock
 from text2song.audio import cleaning, service
 from text2song.audio.tables import AudioSample, DoomedBlob
@@ -264,6 +267,7 @@ def write_units_timed(engine: Engine) -> Iterator[list[float]]:
     event.remove(engine, "commit", end)
 
 
+@pytest.mark.databases("sqlite")
 def test_a_reap_beside_fifty_thousand_samples_lets_others_write(
     studio: Studio, clock: Clock, record_figure: RecordFigure
 ) -> None:
@@ -299,6 +303,7 @@ def multiply_rows(studio: Studio, *, times: int) -> None:
         )
 
 
+@pytest.mark.databases("sqlite")
 def test_the_questions_of_the_reaper_are_answered_by_indexes(studio: Studio) -> None:
     with studio.read() as reader:
         plans: list[str] = []
@@ -316,3 +321,46 @@ def test_the_questions_of_the_reaper_are_answered_by_indexes(studio: Studio) -> 
     steps = [step for step in plans if "audio_samples" in step]
     assert len(steps) == 3, plans
     assert all(step.startswith("SEARCH") and "INDEX" in step for step in steps), plans
+
+
+def in_bucket(studio: Studio, server: ObjectStore) -> Studio:
+    return replace(studio, blobs=server.open())
+
+
+def test_in_a_bucket_bytes_go_and_orphans_are_found_behind_the_first_page(
+    studio: Studio, clock: Clock, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.now = dt.datetime.now(dt.UTC)  # the server's own clock says when bytes were stored
+    bucket = in_bucket(studio, object_store)
+    deleted = make_sample(bucket, seed=1)
+    kept = make_sample(bucket, seed=2)
+    needed = {kept.storage_path, kept.peaks_path, kept.codes_path}
+    for number in range(LIST_PAGE + 10):
+        bucket.blobs.put(b"left by a killed worker %d" % number, folder="audio", suffix=".flac")
+    delete(bucket, deleted)
+    monkeypatch.setattr(cleaning, "REAP_LIMIT", 1000)
+
+    assert sum(cleaning.doom_orphans(bucket)) == 0  # too young
+    clock.advance(GRACE_SECONDS + 60)
+    assert sum(cleaning.doom_orphans(bucket)) == LIST_PAGE + 10
+    assert cleaning.reap(bucket) == 3
+    clock.advance(GRACE_SECONDS)
+    assert cleaning.reap(bucket) == LIST_PAGE + 10
+    assert stored_keys(bucket) == needed
+    assert doomed(bucket) == []
+
+
+def test_a_dead_storage_keeps_no_writer_waiting(
+    studio: Studio, clock: Clock, mortal_object_store: ObjectStore
+) -> None:
+    bucket = in_bucket(studio, mortal_object_store)
+    delete(bucket, make_sample(bucket))
+    clock.advance(GRACE_SECONDS)
+    mortal_object_store.kill()
+
+    with write_units_timed(studio.engine) as held:
+        assert cleaning.reap(bucket) == 0
+    assert held == []
+
+    mortal_object_store.start()
+    assert cleaning.reap(bucket) == 3

@@ -1,16 +1,23 @@
 """The sound of a sample, whatever storage holds it, and no unit open while it is read."""
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import httpx2
 import pytest
+from fastapi.testclient import TestClient
 
 from tests.benches import Bench
+from tests.object_store import ObjectStore
 from tests.studios import Desk
+from text2song.api.main import build_api
 from text2song.blobs.memory import MemoryBlobs
+from text2song.blobs.objects import ObjectBlobs
+from text2song.blobs.s3 import S3Options
 from text2song.blobs.store import LINK_SECONDS
 
 if TYPE_CHECKING:
@@ -29,6 +36,8 @@ class PassedOn(MemoryBlobs):
 class LinkedElsewhere(MemoryBlobs):
     """A storage that serves its bytes itself."""
 
+    link_origin = "https://storage.example"
+
     def link(self, key: str, *, expires_seconds: int = LINK_SECONDS) -> str:
         """A URL such as an object store signs."""
         self.stat(key)
@@ -36,7 +45,7 @@ class LinkedElsewhere(MemoryBlobs):
 
 
 @contextmanager
-def moved(desk: Desk, sample: dict[str, Any], blobs: MemoryBlobs) -> Iterator[None]:
+def moved(desk: Desk, sample: dict[str, Any], blobs: ObjectBlobs) -> Iterator[None]:
     """The sample's sound in another storage, behind the same API."""
     state = cast("FastAPI", desk.client.app).state
     studio = state.studio
@@ -48,20 +57,41 @@ def moved(desk: Desk, sample: dict[str, Any], blobs: MemoryBlobs) -> Iterator[No
         state.studio = studio
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [None, "", "bytes=0-0", "bytes=0-99", "bytes=100-", "bytes=0-", "bytes=-100", "bytes=0-999999999",
-     "bytes=-999999999", "items=0-1", "bytes=999999999-", "bytes=-0", "bytes=5-3", "bytes=5-6, 999999999-"],
+RANGES = (
+    None, "", "bytes=0-0", "bytes=0-99", "bytes=100-", "bytes=0-", "bytes=-100", "bytes=0-999999999",
+    "bytes=-999999999", "items=0-1", "bytes=999999999-", "bytes=-0", "bytes=5-3", "bytes=5-6, 999999999-",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", RANGES)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_storage_that_only_streams_answers_like_files(
     sample: dict[str, Any], shared_desk: Desk, method: str, asked: str | None
 ) -> None:
+    expected, answer = asked_of_both(sample, shared_desk, PassedOn(), method=method, asked=asked)
+    assert_alike(expected, answer)
+
+
+@pytest.mark.parametrize("asked", RANGES)
+def test_what_a_bucket_does_not_serve_itself_comes_through_as_from_files(
+    sample: dict[str, Any], shared_desk: Desk, object_store: ObjectStore, asked: str | None
+) -> None:
+    blobs = object_store.open(S3Options(redirects=False))
+    assert_alike(*asked_of_both(sample, shared_desk, blobs, method="GET", asked=asked))
+
+
+def asked_of_both(
+    sample: dict[str, Any], desk: Desk, blobs: ObjectBlobs, *, method: str, asked: str | None
+) -> tuple[httpx2.Response, httpx2.Response]:
+    """What the files answer, and what another storage does."""
     headers = {} if asked is None else {"Range": asked}
-    ask = partial(shared_desk.client.request, method, sample["stream_url"], headers=headers)
+    ask = partial(desk.client.request, method, sample["stream_url"], headers=headers, follow_redirects=False)
     expected = ask()
-    with moved(shared_desk, sample, PassedOn()):
-        answer = ask()
+    with moved(desk, sample, blobs):
+        return expected, ask()
+
+
+def assert_alike(expected: httpx2.Response, answer: httpx2.Response) -> None:
     assert (answer.status_code, answer.content) == (expected.status_code, expected.content) or (
         answer.status_code == expected.status_code >= 400  # problems carry their request's id
     )
@@ -94,8 +124,61 @@ def test_a_storage_that_serves_its_bytes_itself_is_where_the_player_is_sent(
         )
     assert answer.status_code == 307
     assert answer.headers["location"] == f"https://storage.example/{sample['storage_path']}?expires=3600"
-    assert answer.headers["cache-control"] == "no-store"  # the URL ends within the hour
     assert held.status_code == 304
+
+
+def test_a_browser_keeps_the_way_for_less_than_it_leads_somewhere(
+    sample: dict[str, Any], shared_desk: Desk
+) -> None:
+    with moved(shared_desk, sample, LinkedElsewhere()):
+        answer = shared_desk.client.get(sample["stream_url"], follow_redirects=False)
+    private, age = answer.headers["cache-control"].split(", max-age=")
+    assert private == "private"
+    assert 0 < int(age) <= LINK_SECONDS / 2
+
+
+@pytest.mark.parametrize("asked", RANGES)
+def test_whoever_only_asks_about_a_file_is_sent_nowhere(
+    sample: dict[str, Any], shared_desk: Desk, asked: str | None
+) -> None:
+    """A link is signed for GET: with HEAD it would lead to a 403."""
+    assert_alike(*asked_of_both(sample, shared_desk, LinkedElsewhere(), method="HEAD", asked=asked))
+
+
+@pytest.mark.parametrize("asked", RANGES)
+def test_a_range_that_cannot_be_is_refused_before_the_way_is_told(
+    sample: dict[str, Any], shared_desk: Desk, asked: str | None
+) -> None:
+    expected, answer = asked_of_both(sample, shared_desk, LinkedElsewhere(), method="GET", asked=asked)
+    assert answer.status_code == (307 if expected.is_success else expected.status_code)
+
+
+def test_a_player_on_the_way_to_a_bucket_hears_what_it_asked_for(
+    sample: dict[str, Any], shared_desk: Desk, object_store: ObjectStore
+) -> None:
+    stored = shared_desk.studio.blobs.read(sample["storage_path"], verify=True)
+    with moved(shared_desk, sample, object_store.open()):
+        sent = [shared_desk.client.get(sample["stream_url"], follow_redirects=False) for _ in range(2)]
+    assert [answer.status_code for answer in sent] == [307, 307]
+    way, again = (answer.headers["location"] for answer in sent)
+    assert way == again or dt.datetime.now(dt.UTC).minute % 15 == 0  # equal, so that caches hit
+    whole: dict[str, str] = {}
+    for headers, status, content in (
+        (whole, 200, stored),
+        ({"Range": "bytes=100-199"}, 206, stored[100:200]),
+    ):
+        heard = httpx2.get(way, headers=headers, trust_env=False)
+        assert (heard.status_code, heard.content) == (status, content)
+        assert heard.headers["content-type"] == "audio/flac"
+
+
+def test_pages_may_play_from_where_the_links_lead(shared_desk: Desk, object_store: ObjectStore) -> None:
+    studio = replace(shared_desk.studio, blobs=object_store.open())
+    with TestClient(build_api(studio), base_url="http://127.0.0.1:8000") as client:
+        policy = client.get("/audio").headers["content-security-policy"]
+    assert f"media-src 'self' {object_store.endpoint};" in policy
+    own = shared_desk.client.get("/audio").headers["content-security-policy"]
+    assert "media-src 'self';" in own
 
 
 @pytest.mark.parametrize("kind", [PassedOn, LinkedElsewhere])

@@ -5,20 +5,22 @@ all: a bell wakes, a doubled one is harmless, a lost one costs a sweep, and ring
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.jobs.workshop import PACE, Workshop, finish_all, statuses, submit, wait_until
+from tests.jobs.workshop import PACE, Workshop, finish_all, jobs_of, statuses, submit, wait_until
 from text2song.errors import DatabaseBusy
 from text2song.generation.tables import KIND
+from text2song.jobs.hosting import WorkerQueue
 from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim
-from text2song.jobs.queue import JobQueue, SilentQueue
+from text2song.jobs.open import open_queue
+from text2song.jobs.queue import SilentQueue
 from text2song.jobs.runner import Runner
-from text2song.jobs.threads import ThreadQueue
 from text2song.settings import Settings
 from text2song.studio import Studio, open_studio
 
@@ -26,29 +28,26 @@ NEVER_SECONDS = 3600.0
 """A sweep that does not come while a test runs: what happens was the bell's doing."""
 
 
+@dataclass(frozen=True)
 class Backend:
     """A queue, and workers that listen to it until the `with` block ends."""
 
-    def __init__(self, queue: JobQueue, listen: Callable[..., AbstractContextManager[None]]) -> None:
-        self.queue = queue
-        self.listen = listen
-
-
-def thread_backend() -> Backend:
-    queue = ThreadQueue()
+    queue: WorkerQueue
 
     @contextmanager
-    def listen(runner: Runner, *, sweep_seconds: float) -> Iterator[None]:
-        queue.start(runner, sweep_seconds=sweep_seconds)
+    def listen(self, runner: Runner, *, sweep_seconds: float) -> Iterator[None]:
+        self.queue.start(runner, sweep_seconds=sweep_seconds)
         try:
             yield
         finally:
-            queue.stop(runner)
-
-    return Backend(queue, listen)
+            self.queue.stop(runner)
 
 
-BACKENDS: dict[str, Callable[[], Backend]] = {"thread": thread_backend}
+@pytest.fixture(params=["thread", "celery"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    url = "thread://" if request.param == "thread" else request.getfixturevalue("broker").url
+    with closing(open_queue(url)) as queue:
+        yield Backend(queue)
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,8 @@ class House:
         wait_until(lambda: statuses(self.studio) == list(expected))
 
 
-@pytest.fixture(params=BACKENDS)
-def house(request: pytest.FixtureRequest, settings: Settings) -> Iterator[House]:
-    backend = BACKENDS[request.param]()
+@pytest.fixture
+def house(backend: Backend, settings: Settings) -> Iterator[House]:
     studio = open_studio(settings, queue=backend.queue)
     yield House(backend, studio, Workshop(studio))
     studio.engine.dispose()
@@ -185,3 +183,39 @@ def test_stopping_hands_back_what_runs(house: House) -> None:
         house.submit(count=3)
         wait_until(lambda: bool(house.shop.batches))
     assert statuses(house.studio) == ["queued"] * 3
+
+
+def test_draining_lets_what_runs_end_and_claims_no_more(house: House) -> None:
+    may_end = threading.Event()
+
+    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+        assert may_end.wait(20)
+        time.sleep(0.2)
+        assert not is_stopping()
+        finish_all(shop, claims, leases, is_stopping)
+
+    house.shop.act, house.shop.capacity = act, 1
+    queue, runner = house.backend.queue, house.shop.runner(queue=house.backend.queue)
+    queue.start(runner, sweep_seconds=NEVER_SECONDS)
+    assert queue.is_alive
+    house.submit(count=2)
+    wait_until(lambda: bool(house.shop.batches))
+    may_end.set()
+    queue.stop(runner, drain_seconds=20)
+    assert statuses(house.studio) == ["succeeded", "queued"]
+    assert not queue.is_alive
+
+
+def test_what_a_drain_does_not_see_the_end_of_is_handed_back(house: House) -> None:
+    def act(_shop: object, _claims: object, _leases: object, is_stopping: Callable[[], bool]) -> None:
+        wait_until(is_stopping)
+
+    house.shop.act = act
+    queue, runner = house.backend.queue, house.shop.runner(queue=house.backend.queue)
+    queue.start(runner, sweep_seconds=NEVER_SECONDS)
+    house.submit(count=2)
+    wait_until(lambda: bool(house.shop.batches))
+    began = time.monotonic()
+    queue.stop(runner, drain_seconds=0.5)
+    assert 0.5 <= time.monotonic() - began < 10
+    assert [(job.status, job.attempts) for job in jobs_of(house.studio)] == [("queued", 0)] * 2

@@ -64,7 +64,6 @@ def test_every_thread_of_the_server_can_have_a_connection(engine: Engine) -> Non
         ("studio.db", "is not a database URL"),
         ("postgresql+psycopg://host:port/studio", "is not a database URL"),
         ("mysql://host/studio", "begins with mysql://"),
-        ("postgresql://host/studio", "begins with postgresql://"),
         ("sqlite+aiosqlite:///studio.db", "begins with sqlite+aiosqlite://"),
         ("sqlite://", "must name a file"),
         ("sqlite:///:memory:", "must name a file"),
@@ -81,7 +80,7 @@ def test_a_url_that_cannot_serve_is_refused(url: str, reason: str) -> None:
 
 def test_the_missing_driver_of_postgresql_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)  # as if it were not installed
-    with pytest.raises(MissingPart, match=r"pip install psycopg\[binary\]"):
+    with pytest.raises(MissingPart, match=r"`make setup`, or install your wheel with \[postgres\]"):
         open_engine("postgresql+psycopg://host/studio")
 
 
@@ -240,6 +239,7 @@ def test_without_the_lock_at_the_beginning_such_units_fail(engine: Engine) -> No
     assert errors == ["database is locked"]
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("fault", ["moved", "replaced"])
 def test_a_file_that_is_moved_or_replaced_under_the_program_is_told_at_once(
     studio: Studio, fault: str

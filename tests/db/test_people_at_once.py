@@ -1,57 +1,35 @@
-"""What two requests at the same time must not both get, on a PostgreSQL server where one is given.
+"""What two requests at the same time must not both get, on a real PostgreSQL server.
 
 SQLite has one writer at a time; PostgreSQL would let both read before either writes.
 """
 
-import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import text
 
 from tests.audio.samples import record_tone
 from tests.rows import MODEL
-from tests.studios import START, Clock, noise_info
+from tests.studios import noise_info
 from tests.users.people import add_person
 from text2song.audio import service as audio
 from text2song.audio.tables import AudioSample
-from text2song.blobs.local import LocalBlobs
-from text2song.db import schema
-from text2song.db.engine import WRITES_OPTION, open_engine
 from text2song.errors import Conflict, QuotaExceeded
 from text2song.generation import service as generation
 from text2song.generation.schemas import GenerateIn
-from text2song.jobs.queue import SilentQueue
 from text2song.models import service as models
 from text2song.music.spec import GenerationSpec
 from text2song.prompts import service as prompts
 from text2song.prompts.schemas import PromptIn
-from text2song.settings import load_settings
 from text2song.studio import Studio
 from text2song.users import service as users
 from text2song.users.ownership import Visibility
 from text2song.users.schemas import UserPatch
 
-URL = os.environ.get("TEST_POSTGRESQL_URL", "")
-pytestmark = [
-    pytest.mark.postgresql,
-    pytest.mark.skipif(not URL, reason="no server to try: set TEST_POSTGRESQL_URL to a spare one"),
-]
+pytestmark = pytest.mark.databases("postgresql")
 ROUNDS = 10
-
-
-@pytest.fixture(name="studio")
-def open_studio(tmp_path: Path, clock: Clock) -> Iterator[Studio]:
-    engine = open_engine(URL)
-    with engine.execution_options(**{WRITES_OPTION: True}).begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    schema.upgrade(engine, backups=tmp_path, now=START)
-    yield Studio(engine, LocalBlobs(tmp_path / "blobs"), SilentQueue(), load_settings({}), clock)
-    engine.dispose()
 
 
 def at_once(*acts: Callable[[], None]) -> list[Exception]:

@@ -1,9 +1,9 @@
 """The migration that brings people: what was there before it keeps every row, on both databases."""
 
 import datetime as dt
-import os
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +12,26 @@ from alembic import command
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
+from tests.databases import POSTGRESQL, SQLITE, lent_database
 from tests.studios import START
 from text2song.db import schema
 from text2song.db.engine import WRITES_OPTION, open_engine
 
-SERVER = os.environ.get("TEST_POSTGRESQL_URL", "")
-ON_POSTGRESQL = pytest.param(
-    SERVER,
-    marks=[pytest.mark.postgresql, pytest.mark.skipif(not SERVER, reason="set TEST_POSTGRESQL_URL")],
-    id="postgresql",
-)
+pytestmark = pytest.mark.databases(SQLITE, POSTGRESQL)
 ADA, PROMPT, JOB, RETRY, SAMPLE = (uuid.UUID(int=number) for number in range(5))
 
 
-@pytest.fixture(params=[pytest.param("", id="sqlite"), ON_POSTGRESQL])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    opened = open_engine(request.param or f"sqlite:///{tmp_path / 'studio.db'}")
-    if request.param:
-        with opened.execution_options(**{WRITES_OPTION: True}).begin() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
-    yield opened
-    opened.dispose()
+@pytest.fixture
+def engine(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """Of a database without tables."""
+    with ExitStack() as until_the_end:
+        url = f"sqlite:///{tmp_path / 'studio.db'}"
+        if database_kind == POSTGRESQL:
+            server = request.getfixturevalue("postgresql")
+            url = until_the_end.enter_context(lent_database(server, template="template0"))
+        opened = open_engine(url)
+        yield opened
+        opened.dispose()
 
 
 def migrate(engine: Engine, *, to: str) -> None:

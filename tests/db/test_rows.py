@@ -1,5 +1,5 @@
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import delete, event, select, update
 
 from tests.jobs.workshop import submit
 from text2song.db import rows
@@ -8,6 +8,7 @@ from text2song.errors import NotFound
 from text2song.generation.tables import GenerationJob
 from text2song.studio import Studio
 
+PAST_THE_SESSION = {"synchronize_session": False}
 JOBS = rows.Place("generation job", "/generate")
 
 
@@ -61,3 +62,16 @@ def test_only_what_is_wanted_is_a_condition(studio: Studio) -> None:
         ):
             wanted = {GenerationJob.status: status, GenerationJob.priority: priority}
             assert list(reader.session.scalars(rows.matching(query, wanted))) == found
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+def test_a_row_that_is_locked_is_as_it_is_now_or_gone(studio: Studio) -> None:
+    (job_id,) = submit(studio, {})
+    with studio.work() as work:
+        job = rows.get(work.session, GenerationJob, job_id, place=JOBS)
+        work.session.execute(update(GenerationJob).values(priority=3), execution_options=PAST_THE_SESSION)
+        rows.lock(work.session, job)
+        assert job.priority == 3
+        work.session.execute(delete(GenerationJob), execution_options=PAST_THE_SESSION)
+        with pytest.raises(NotFound, match="deleted in this very moment"):
+            rows.lock(work.session, job)

@@ -5,9 +5,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier, Event
-from pathlib import Path
 
 from sqlalchemy import ColumnElement, true
 
@@ -18,6 +19,7 @@ from text2song.generation.tables import KIND, GenerationJob
 from text2song.jobs import lifecycle
 from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim
+from text2song.jobs.open import open_queue
 from text2song.jobs.queue import SilentQueue
 from text2song.jobs.runner import Pace, Runner
 from text2song.settings import load_settings
@@ -46,16 +48,16 @@ class Counting:
             self.done.append(str(claim.job_id))
 
 
-def studio_in(home: Path) -> Studio:
-    """The studio whose database is in `home`, with the wall clock."""
-    return Studio(
-        open_engine(f"sqlite:///{home / 'studio.db'}"), MemoryBlobs(), SilentQueue(), load_settings({})
-    )
+def studio_over(database: str) -> Studio:
+    """The studio over the database at this URL, with the wall clock."""
+    return Studio(open_engine(database), MemoryBlobs(), SilentQueue(), load_settings({}))
 
 
-def work_at_every_bell(home: Path, bells: int, everybody_is_here: Barrier, done: "Queue[list[str]]") -> None:
+def work_at_every_bell(
+    database: str, bells: int, everybody_is_here: Barrier, done: "Queue[list[str]]"
+) -> None:
     """Look for work `bells` times, as a worker that hears each bell; put the ids of what was done."""
-    studio = studio_in(home)
+    studio = studio_over(database)
     handler = Counting(studio)
     runner = Runner(studio.work, SilentQueue(), {KIND: handler}, worker=str(os.getpid()), pace=Pace())
     everybody_is_here.wait(60)
@@ -83,9 +85,31 @@ class Freezing(Counting):
         self._woken.put("wrote")
 
 
-def freeze_at_work(home: Path, pace: Pace, woken: "Queue[str]", may_end: Event) -> None:
+class Choosy(Counting):
+    """A handler for the jobs of one model."""
+
+    def __init__(self, studio: Studio, model: str) -> None:
+        super().__init__(studio)
+        self._model = model
+
+    def accepts(self) -> ColumnElement[bool]:
+        return GenerationJob.model == self._model
+
+
+def listen_for(database: str, url: str, model: str, everybody_is_here: Barrier, may_end: Event) -> None:
+    """A worker of one model, which only bells wake."""
+    with closing(open_queue(url)) as queue:
+        studio = replace(studio_over(database), queue=queue)
+        runner = Runner(studio.work, queue, {KIND: Choosy(studio, model)}, worker=model, pace=Pace())
+        queue.start(runner, sweep_seconds=3600)
+        everybody_is_here.wait(60)
+        may_end.wait(60)
+        queue.stop(runner)
+
+
+def freeze_at_work(database: str, pace: Pace, woken: "Queue[str]", may_end: Event) -> None:
     """Claim what there is, freeze, and go on once the process is woken."""
-    studio = studio_in(home)
+    studio = studio_over(database)
     runner = Runner(studio.work, SilentQueue(), {KIND: Freezing(studio, woken)}, worker="frozen", pace=pace)
     runner.run(KIND)
     woken.put("ended")

@@ -4,16 +4,21 @@ import multiprocessing
 import os
 import signal
 import time
+import uuid
 from collections import Counter
+from contextlib import closing
 
 import pytest
 from sqlalchemy import func, select
 
+from tests.doorbells import Broker
 from tests.figures import RecordFigure
-from tests.jobs.processes import Counting, freeze_at_work, seconds_until, work_at_every_bell
+from tests.jobs.processes import Counting, freeze_at_work, listen_for, seconds_until, work_at_every_bell
+from tests.jobs.workshop import jobs_of, wait_until
 from tests.rows import add_prompt, job_of
 from text2song.generation.tables import KIND, GenerationJob
 from text2song.jobs.columns import JobStatus
+from text2song.jobs.open import open_queue
 from text2song.jobs.queue import SilentQueue
 from text2song.jobs.runner import Pace, Runner
 from text2song.settings import Settings
@@ -42,7 +47,7 @@ def test_eight_workers_that_hear_every_bell_do_each_job_once(
     spawn = multiprocessing.get_context("spawn")
     everybody_is_here, done = spawn.Barrier(WORKERS + 1), spawn.Queue()
     processes = [
-        spawn.Process(target=work_at_every_bell, args=(settings.home, count, everybody_is_here, done))
+        spawn.Process(target=work_at_every_bell, args=(settings.database, count, everybody_is_here, done))
         for _ in range(WORKERS)
     ]
     for process in processes:
@@ -76,7 +81,7 @@ def test_a_worker_frozen_past_its_lease_writes_nothing_when_it_wakes(
     pace = Pace(lease_seconds=1.0, beat_seconds=0.1)
     spawn = multiprocessing.get_context("spawn")
     woken, may_end = spawn.Queue(), spawn.Event()
-    frozen = spawn.Process(target=freeze_at_work, args=(settings.home, pace, woken, may_end))
+    frozen = spawn.Process(target=freeze_at_work, args=(settings.database, pace, woken, may_end))
     frozen.start()
     try:
         assert woken.get(timeout=60) == "working"
@@ -105,6 +110,47 @@ def test_a_worker_frozen_past_its_lease_writes_nothing_when_it_wakes(
             frozen.kill()
     studio.engine.dispose()
     record_figure("from the freeze to the next worker's end, with a lease of 1 s", waited_seconds, "s")
+
+
+def test_a_bell_reaches_the_worker_of_the_right_model_though_another_hears_it_first(
+    settings: Settings, broker: Broker, record_figure: RecordFigure
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    everybody_is_here, may_end = spawn.Barrier(4), spawn.Event()
+    models = ["model/a", "model/b", "model/c"]
+    workers = [
+        spawn.Process(
+            target=listen_for, args=(settings.database, broker.url, model, everybody_is_here, may_end)
+        )
+        for model in models
+    ]
+    for worker in workers:
+        worker.start()
+    everybody_is_here.wait(60)
+    time.sleep(1)  # for all to listen
+    with closing(open_queue(broker.url)) as queue:
+        studio = open_studio(settings, queue=queue)
+        with studio.work() as work:
+            prompt_id = add_prompt(work.session)
+        waited = [_seconds_until_done(studio, prompt_id, model=model) for model in models * 4]
+        studio.engine.dispose()
+    may_end.set()
+    for worker in workers:
+        worker.join(30)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    record_figure("from bell to claim among workers of three models, median", sorted(waited)[6], "s")
+    assert sorted(waited)[6] < 0.5
+
+
+def _seconds_until_done(studio: Studio, prompt_id: uuid.UUID, *, model: str) -> float:
+    job = job_of(prompt_id, model=model)
+    with studio.work() as work:
+        work.session.add(job)
+        work.ring(KIND)
+    began = time.monotonic()
+    wait_until(lambda: [row for row in jobs_of(studio) if row.status != JobStatus.SUCCEEDED] == [])
+    assert jobs_of(studio)[-1].claimed_by == model
+    return time.monotonic() - began
 
 
 def _row(studio: Studio) -> GenerationJob:

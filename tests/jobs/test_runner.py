@@ -275,3 +275,49 @@ def test_a_database_that_fails_at_the_end_costs_a_lease_and_no_job(studio: Studi
     shop.act = finish_all
     runner.run(KIND)
     assert statuses(studio) == ["succeeded"]
+
+
+def test_it_says_whether_there_was_anything_to_do(studio: Studio) -> None:
+    submit(studio, {"model": "another/model"})
+    runner = Workshop(studio, where=GenerationJob.model == MODEL).runner()
+    assert runner.run(KIND) is False
+    assert runner.is_work_waiting(KIND)  # for somebody else
+    submit(studio, {})
+    assert runner.run(KIND) is True
+    assert runner.run(KIND) is False
+
+
+def test_one_thread_at_a_time_works_on_a_kind(studio: Studio) -> None:
+    at_work: list[int] = []
+    together: list[int] = []
+
+    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+        at_work.append(1)
+        together.append(len(at_work))
+        time.sleep(0.05)
+        finish_all(shop, claims, leases, is_stopping)
+        at_work.pop()
+
+    submit(studio, *[{}] * 6)
+    shop = Workshop(studio, act, capacity=1)
+    runner = shop.runner()
+    threads = [threading.Thread(target=runner.run, args=(KIND,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert together == [1] * 6
+
+
+def test_who_leaves_claims_no_more_and_ends_what_runs(studio: Studio) -> None:
+    submit(studio, *[{}] * 2)
+
+    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+        runner.leave()
+        assert not is_stopping()
+        finish_all(shop, claims, leases, is_stopping)
+
+    runner = Workshop(studio, act, capacity=1).runner()
+    assert runner.run(KIND) is True
+    assert statuses(studio) == ["succeeded", "queued"]
+    assert runner.run(KIND) is False

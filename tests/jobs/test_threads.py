@@ -2,23 +2,12 @@
 
 import threading
 
-import pytest
 from structlog.testing import capture_logs
 
 from tests.jobs.workshop import Workshop, names_of_threads, submit, wait_until
-from text2song.errors import InvalidSetting
 from text2song.generation.tables import KIND
-from text2song.jobs.open import open_queue
 from text2song.jobs.threads import ThreadQueue
 from text2song.studio import Studio
-
-
-def test_the_url_chooses_it() -> None:
-    assert isinstance(open_queue("thread://"), ThreadQueue)
-    for url in ("", "redis://here", "thread", "amqp://here"):
-        with pytest.raises(InvalidSetting, match="this version knows thread:// alone") as error:
-            open_queue(url)
-        assert error.value.field == "TEXT2SONG_QUEUE_URL"
 
 
 def test_its_threads_have_names_and_end_with_it(studio: Studio) -> None:

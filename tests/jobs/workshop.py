@@ -79,12 +79,12 @@ def statuses(studio: Studio) -> list[str]:
     return [job.status for job in jobs_of(studio)]
 
 
-def wait_until(is_so: Callable[[], bool], *, limit_seconds: float = 20) -> None:
-    """Until something that happens in another thread is so."""
+def wait_until(is_so: Callable[[], bool], *, limit_seconds: float = 20, look_seconds: float = 0.005) -> None:
+    """Until something that happens in another thread or process is so."""
     until = time.monotonic() + limit_seconds
     while not is_so():
         assert time.monotonic() < until, "it never came"
-        time.sleep(0.005)
+        time.sleep(look_seconds)
 
 
 def names_of_threads() -> set[str]:

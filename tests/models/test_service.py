@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
+from tests.databases import outcome_of_second
 from tests.studios import Clock, noise_info
 from text2song.errors import InvalidInput, NoModelServed
 from text2song.model.protocol import ModelInfo
@@ -190,3 +191,35 @@ def test_every_fact_of_a_model_has_a_column() -> None:
     columns = {column.name for column in Model.__table__.columns} | {"dtype"}
     assert set(ModelInfo.__dataclass_fields__) - {"id"} <= columns
     assert "dtype" in {column.name for column in ModelWorker.__table__.columns}
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize("is_known", [False, True])
+def test_two_workers_of_one_model_that_begin_at_the_same_time_are_both_counted(
+    studio: Studio, *, is_known: bool
+) -> None:
+    if is_known:
+        announce(studio, TRAINED, "host:0")
+    newer = replace(TRAINED, revision="newer")
+    outcome_of_second(
+        studio,
+        lambda work: service.announce(work, TRAINED, worker="host:1", capacity=8),
+        lambda work: service.announce(work, newer, worker="host:2", capacity=8),
+    )
+    [model] = described(studio)
+    assert model.revision == "newer"
+    assert {"host:1", "host:2"} <= {worker.name for worker in model.workers}
+
+
+@pytest.mark.databases("postgresql")
+def test_a_worker_that_is_forgotten_in_the_moment_of_its_beat_is_told_so(
+    studio: Studio, clock: Clock
+) -> None:
+    worker = announce(studio, TRAINED, "host:1")
+    clock.advance(service.FORGET_AFTER.total_seconds() + 1)
+    is_known = outcome_of_second(
+        studio,
+        lambda work: service.announce(work, TRAINED, worker="host:2", capacity=8),
+        lambda work: service.beat(work, worker, speed=1.0),
+    )
+    assert is_known is False

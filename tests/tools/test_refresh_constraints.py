@@ -1,4 +1,4 @@
-from tools.refresh_constraints import held, portable
+from tools.refresh_constraints import beside, held, portable
 
 
 def test_constraints_name_no_build_and_no_platform() -> None:
@@ -15,3 +15,8 @@ triton==3.7
 
 def test_torch_moves_by_hand_alone() -> None:
     assert held("# header\nnumpy==2.4.6\ntorch==2.13.0\ntorchaudio==1\n") == "torch==2.13.0\n"
+
+
+def test_what_only_some_environment_holds_is_pinned_too() -> None:
+    assert "swift" in beside().splitlines()
+    assert len(set(beside().splitlines())) == len(beside().splitlines())

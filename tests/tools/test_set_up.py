@@ -25,6 +25,18 @@ def test_an_environment_satisfies_what_it_holds(root: Path, stamped: str, wanted
     assert set_up.is_ready(root / ".venv", name=wanted, root=root)
 
 
+def test_the_server_for_the_tests_holds_nothing_of_the_studio_and_the_studio_nothing_of_it(
+    root: Path,
+) -> None:
+    assert set_up.ENVIRONMENTS["s3"].purpose == "swift"
+    assert set_up.ENVIRONMENTS["dev"].purpose == "text2song[dev]"
+    set_up.write_stamp(root / ".venv", name="dev", root=root)
+    assert not set_up.is_ready(root / ".venv", name="s3", root=root)
+    set_up.write_stamp(root / ".venv", name="s3", root=root)
+    assert set_up.is_ready(root / ".venv", name="s3", root=root)
+    assert not set_up.is_ready(root / ".venv", name="studio", root=root)
+
+
 def test_the_studio_alone_is_not_enough_for_development(root: Path) -> None:
     set_up.write_stamp(root / ".venv", name="studio", root=root)
     assert not set_up.is_ready(root / ".venv", name="dev", root=root)

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from tests.jobs.workshop import names_of_threads, wait_until
 from tests.studios import furnish, noise_info
 from text2song.audio.tables import AudioSample
-from text2song.errors import DatabaseBusy, ModelMissing
+from text2song.errors import DatabaseBusy, InvalidSetting, ModelMissing, UnexpectedFailure
 from text2song.generation import service as generation
 from text2song.generation.schemas import GenerateIn
 from text2song.generation.tables import KIND, GenerationJob, GenerationTake
@@ -23,6 +23,7 @@ from text2song.models.tables import ModelWorker
 from text2song.names import NOISE_MODEL
 from text2song.settings import Settings
 from text2song.studio import Studio, Work, open_studio
+from text2song.worker import main
 from text2song.worker.main import Worker
 
 BEAT_AND_SWEEP = {"beat_seconds": 0.05, "sweep_seconds": 0.1}
@@ -172,3 +173,36 @@ def test_a_database_that_fails_for_a_while_costs_beats_and_no_worker(
         wait_until(is_over(studio, job_id), limit_seconds=60)
         assert job_of(studio, job_id).status == "succeeded"
         assert len(alive(studio)) == 1
+
+
+def test_it_is_healthy_while_the_database_hears_of_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "HEALTHY_SECONDS", 0.5)
+
+    def broken(_: Studio) -> AbstractContextManager[Work]:
+        raise DatabaseBusy("locked")
+
+    with working(settings) as (_, worker):
+        assert worker.is_healthy
+        worker.require_alive()
+        monkeypatch.setattr(Studio, "work", broken)
+        wait_until(lambda: not worker.is_healthy)
+        monkeypatch.undo()
+        wait_until(lambda: worker.is_healthy)
+
+
+def test_a_worker_whose_thread_ended_is_of_no_use(settings: Settings) -> None:
+    with working(settings) as (_, worker):
+        assert worker._started is not None
+        worker._queue.stop(worker._started[0])
+        with pytest.raises(UnexpectedFailure, match="Start it again"):
+            worker.require_alive()
+
+
+def test_work_that_this_version_does_not_know_is_refused(settings: Settings) -> None:
+    queue = ThreadQueue()
+    studio = open_studio(settings.model_copy(update={"queues": ("gardening",)}), queue=queue)
+    with pytest.raises(InvalidSetting, match="it does generation"):
+        Worker(studio, queue).start()
+    studio.engine.dispose()

@@ -22,9 +22,10 @@ def resolve(reader: Reader, named: Sequence[tuple[str, str]]) -> list[Adapter]:
     if not named:
         return []
     names = [_plain(reference) for _, reference in named]
+    comparable = [name for name in names if "\0" not in name]  # PostgreSQL keeps no NUL in its text
     found = {
         name: adapter
-        for adapter in reader.session.scalars(select(Adapter).where(_is_one_of(names)))
+        for adapter in reader.session.scalars(select(Adapter).where(_is_one_of(comparable)))
         for name in (str(adapter.id), adapter.digest, f"{adapter.name}@{adapter.version}")
     }
     for name, (field, reference) in zip(names, named, strict=True):
@@ -38,6 +39,7 @@ def resolve(reader: Reader, named: Sequence[tuple[str, str]]) -> list[Adapter]:
 
 
 def _is_one_of(names: Sequence[str]) -> ColumnElement[bool]:
+    names = [name for name in names if "\0" not in name]  # PostgreSQL refuses to compare with a NUL
     ids = [uuid.UUID(name) for name in names if is_id(name)]
     versions = [tuple(name.split("@", 1)) for name in names if "@" in name]
     return (

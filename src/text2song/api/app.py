@@ -57,6 +57,8 @@ class ApiOptions:
     max_body_bytes: int = 1_048_576
     site_folder: Path | None = None
     """The built web studio; without it, `/` leads to the API's documentation."""
+    media_origin: str | None = None
+    """Where a storage serves its bytes itself: pages may play and fetch them from there."""
 
 
 class StudioApi(FastAPI):
@@ -103,7 +105,7 @@ def create_app(
     for router in (*routers, health_router(ready_checks), docs_router(notices), _root_router(options)):
         app.include_router(router)
     if options.site_folder is not None:
-        app.mount("/studio", SitePages(options.site_folder), name="studio")
+        app.mount("/studio", SitePages(options.site_folder, media_origin=options.media_origin), name="studio")
     return app
 
 
@@ -112,7 +114,7 @@ def _middleware(options: ApiOptions) -> list[Middleware]:
     door = DoorOptions(options.allowed_hosts, options.has_users, options.web_origins)
     return [
         Middleware(RequestLog),
-        Middleware(SecurityHeaders),
+        Middleware(SecurityHeaders, media_origin=options.media_origin),
         Middleware(AnswerEverything),
         Middleware(FrontDoor, options=door),
         *cross_origin(options.web_origins),

@@ -61,6 +61,7 @@ def build_api(
             web_origins=settings.web_origin,
             max_body_bytes=settings.max_body_bytes,
             site_folder=SITE_FOLDER if SITE_FOLDER.is_dir() else None,
+            media_origin=studio.blobs.link_origin,
         ),
         routers=ROUTERS,
         ready_checks=(

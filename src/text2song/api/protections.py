@@ -48,6 +48,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 API_CONTENT_POLICY: Final = (
     "default-src 'none'; media-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+_OWN_MEDIA: Final = "media-src 'self'"
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": API_CONTENT_POLICY,
@@ -140,10 +141,15 @@ class FrontDoor:
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds `SECURITY_HEADERS` to every answer that has not set them itself."""
+    """ASGI middleware that adds `SECURITY_HEADERS` to every answer that has not set them itself.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Pages may also play from `media_origin`, where a storage serves its bytes itself.
+    """
+
+    def __init__(self, app: ASGIApp, *, media_origin: str | None = None) -> None:
         self._app = app
+        policy = allowing_media(API_CONTENT_POLICY, media_origin)
+        self._headers = {**SECURITY_HEADERS, "Content-Security-Policy": policy}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Add the headers when the answer starts."""
@@ -151,11 +157,16 @@ class SecurityHeaders:
         async def send_protected(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, send_protected)
+
+
+def allowing_media(policy: str, origin: str | None) -> str:
+    """A content policy whose pages may play from this origin too (CSP checks where a redirect leads)."""
+    return policy.replace(_OWN_MEDIA, f"{_OWN_MEDIA} {origin}") if origin else policy
 
 
 def _forwarding_header(headers: Headers) -> str | None:

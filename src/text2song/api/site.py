@@ -15,16 +15,17 @@ from starlette.types import Scope
 _INLINE_SCRIPT: Final = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
 _POLICY: Final = (
     "default-src 'self'; script-src 'self'{hashes}; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    "img-src 'self' data: blob:; media-src 'self' blob:{media}; connect-src 'self'{media}; "
+    "object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 
 
 class SitePages(StaticFiles):
     """Static files; each page's inline scripts, which the build writes, are allowed by their digests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, media_origin: str | None = None) -> None:
         super().__init__(directory=folder, html=True)
+        self._media_origin = media_origin
 
     def file_response(
         self,
@@ -36,7 +37,7 @@ class SitePages(StaticFiles):
         """The file, or that it has not changed; both with the page's policy."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         if os.fspath(full_path).endswith(".html"):
-            policy = content_policy(Path(full_path), stat_result.st_mtime_ns)
+            policy = content_policy(Path(full_path), stat_result.st_mtime_ns, self._media_origin)
             response.headers["Content-Security-Policy"] = policy
         return response
 
@@ -50,8 +51,18 @@ class SitePages(StaticFiles):
 
 
 @lru_cache(maxsize=256)
-def content_policy(page: Path, modified_ns: int) -> str:  # noqa: ARG001  # a rebuilt page is another page
-    """The policy for one page: CSP Level 3, section 6.7.2, digests what stands between the tags."""
+def content_policy(
+    page: Path,
+    modified_ns: int,  # noqa: ARG001  # a rebuilt page is another page
+    media_origin: str | None = None,
+) -> str:
+    """The policy for one page: CSP Level 3, section 6.7.2, digests what stands between the tags.
+
+    It may play and fetch from `media_origin` as from the site itself.
+    """
     scripts = _INLINE_SCRIPT.findall(page.read_bytes())
     digests = sorted({base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts})
-    return _POLICY.format(hashes="".join(f" 'sha256-{digest}'" for digest in digests))
+    return _POLICY.format(
+        hashes="".join(f" 'sha256-{digest}'" for digest in digests),
+        media=f" {media_origin}" if media_origin else "",
+    )

@@ -16,7 +16,7 @@ Nothing here holds the write lock for longer than one file takes: both chores lo
 and write in a short unit for each key or each piece.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -48,13 +48,13 @@ def reap(studio: Studio) -> int:
         needed = _needed(reader, due)
     if needed:
         _spare(studio, needed)
+    unneeded = [key for key in due if key not in needed]
     reaped = 0
-    for key in due:
-        if key not in needed:
-            try:
-                reaped += _reap_one(studio, key)
-            except StudioError as error:
-                log.warning("bytes that nobody needs cannot be deleted", key=key, error=error.message)
+    for key in unneeded if _answers(studio, unneeded) else ():
+        try:
+            reaped += _reap_one(studio, key)
+        except StudioError as error:
+            log.warning("bytes that nobody needs cannot be deleted", key=key, error=error.message)
     return reaped
 
 
@@ -72,6 +72,17 @@ def doom_orphans(studio: Studio) -> Iterator[int]:
         blobs = studio.blobs.list(folder)
         while piece := list(islice(blobs, PIECE_LIMIT)):
             yield _doom_orphans_among(studio, piece)
+
+
+def _answers(studio: Studio, keys: Sequence[str]) -> bool:
+    """Whether the storage is there: one that is dead must not keep the write lock waiting, key by key."""
+    try:
+        for key in keys[:1]:
+            studio.blobs.exists(key)
+    except StudioError as error:
+        log.warning("the storage does not answer, so nothing is deleted there", error=error.message)
+        return False
+    return True
 
 
 def _due(reader: Reader) -> list[str]:

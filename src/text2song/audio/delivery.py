@@ -12,11 +12,13 @@ from starlette.responses import FileResponse, RedirectResponse, Response, Stream
 from starlette.types import Receive, Scope, Send
 
 from text2song.audio.tables import AudioSample
-from text2song.blobs.store import BlobStore
+from text2song.blobs.store import LINK_SECONDS, BlobStore
 from text2song.errors import BlobCorrupt, BlobMissing, InvalidInput, RangeUnsatisfiable
 from text2song.sound.files import FLAC, AudioFormat, decode, encode
 from text2song.sound.tags import tags_of_take
 
+LINK_CACHING: Final = f"private, max-age={LINK_SECONDS // 4}"
+"""Of the way to a link: a player that follows it as late as that still has most of the link's life."""
 FOREVER: Final = "private, max-age=31536000, immutable"
 """A sample's bytes never change, so what a browser has, it has."""
 NAME_LIMIT_BYTES: Final = 120
@@ -51,7 +53,7 @@ def stream(request: Request, blobs: BlobStore, sample: AudioSample) -> Response:
     """The bytes, or the range of them that was asked for, or word that the caller has them already.
 
     By the shortest way that the storage knows: from a file on this machine, from a URL of its own, or
-    through this process.
+    through this process. Such a URL is signed for GET alone, so HEAD is answered here.
 
     Raises:
         BlobMissing: when the bytes are gone.
@@ -71,13 +73,13 @@ def stream(request: Request, blobs: BlobStore, sample: AudioSample) -> Response:
     headers = {"ETag": etag, "Cache-Control": FOREVER, "Accept-Ranges": "bytes"}
     if _listed(request.headers.get("if-none-match", "")) & {etag, "*"}:
         return Response(status_code=304, headers=headers)
-    if isinstance(way, str):
-        return RedirectResponse(way, status_code=307, headers={"Cache-Control": "no-store"})
     asked = request.headers.get("range")
     # RFC 9110: only GET has ranges (14.2), and If-Range must match the strong ETag (13.1.5)
     if request.method != "GET" or request.headers.get("if-range", etag) != etag:
         asked = None
     honoured = None if asked is None else honoured_range(asked, size_bytes=sample.size_bytes)
+    if isinstance(way, str) and request.method == "GET":
+        return RedirectResponse(way, status_code=307, headers={"Cache-Control": LINK_CACHING})
     if isinstance(way, Path) and stat:
         return SoundFileResponse(way, stat, honoured_range=honoured, headers=headers)
     return _passed_on(request, blobs, sample, honoured_range=honoured, headers=headers)
@@ -199,7 +201,7 @@ def _require_whole(sample: AudioSample, *, size_bytes: int) -> None:
 
 
 def _missing(sample: AudioSample) -> BlobMissing:
-    return BlobMissing(f"the sound of sample {sample.id} is missing from the storage folder. {_REMEDY}")
+    return BlobMissing(f"the sound of sample {sample.id} is missing from the storage. {_REMEDY}")
 
 
 def _listed(header: str) -> set[str]:

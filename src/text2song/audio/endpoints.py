@@ -29,7 +29,7 @@ STREAM_ANSWERS: Final[Answers] = {
         "content": {"audio/flac": _BYTES, "multipart/byteranges": _BYTES},
     },
     304: {"description": "The caller has it already."},
-    307: {"description": "Where the storage itself serves the bytes, for an hour."},
+    307: {"description": "Where the storage itself serves the bytes, for an hour; send Range there too."},
 }
 
 

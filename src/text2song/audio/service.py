@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from text2song.audio import queries
 from text2song.audio.recording import Recording
 from text2song.audio.tables import AudioSample, DoomedBlob
+from text2song.db import rows
 from text2song.errors import InUse, StorageFailed
 from text2song.music.spec import GenerationSpec
 from text2song.prompts import queries as prompts
@@ -87,6 +88,7 @@ def delete(work: Work, audio_id: uuid.UUID) -> None:
     sample = queries.get(work, audio_id)
     require_own(sample, work.actor)
     note_if_anothers(work, sample, act="audio.delete")
+    rows.lock(work.session, sample)
     keys = (sample.storage_path, sample.peaks_path, sample.codes_path)
     work.session.delete(sample)
     try:

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, Text
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from text2song.db.base import Base, Identified, JsonDocument
@@ -16,6 +16,7 @@ class AudioSample(Owned, Base):
 
     __tablename__ = "audio_samples"
     __table_args__ = (
+        Index(None, "adapter_id", "id"),  # one adapter may have made half of all samples
         ForeignKeyConstraint(
             ["prompt_id", "visibility"], ["prompts.id", "prompts.visibility"], onupdate="CASCADE"
         ),
@@ -23,7 +24,7 @@ class AudioSample(Owned, Base):
     )
 
     prompt_id: Mapped[uuid.UUID] = mapped_column(index=True)
-    adapter_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("adapters.id"), index=True)
+    adapter_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("adapters.id"))
     """Where exactly one adapter acted; a composition is in `generation_params`."""
 
     # The paths are indexed because the reaper asks of many keys whether any sample needs them.

@@ -13,7 +13,7 @@ from text2song.errors import InvalidInput
 _FOLDER: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SUFFIX: Final = re.compile(r"(\.[a-z0-9]{1,16}){1,2}")
 _KEY: Final = re.compile(
-    rf"(?P<folder>{_FOLDER.pattern})/(?P<shard>[0-9a-f]{{2}})/(?P<digest>[0-9a-f]{{64}})({_SUFFIX.pattern})"
+    rf"(?P<folder>{_FOLDER.pattern})/(?P<shard>[0-9a-f]{{2}})/(?P<digest>[0-9a-f]{{64}})(?P<suffix>{_SUFFIX.pattern})"
 )
 
 
@@ -57,3 +57,18 @@ def digest_in(key: str) -> str:
     if match is None or not is_key(key):
         raise InvalidInput(f"{key!r} is not the key of a stored file: use the one that storing it returned.")
     return match["digest"]
+
+
+def place_in(key: str) -> tuple[str, str]:
+    """The folder and the suffix with which the blob at `key` was put.
+
+    >>> place_in(f"audio/ab/ab{62 * '0'}.flac")
+    ('audio', '.flac')
+
+    Raises:
+        InvalidInput: `key` is not one that `put` has made.
+    """
+    digest_in(key)
+    match = _KEY.fullmatch(key)
+    assert match is not None  # noqa: S101  # for the type checker: `digest_in` has looked
+    return match["folder"], match["suffix"]

@@ -7,14 +7,14 @@ from typing import TypeAlias
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, MemoryStore
+from obstore.store import LocalStore, MemoryStore, S3Store
 
 from text2song.artifacts.digest import sha256_hex, sha256_hex_of_stream
 from text2song.blobs.keys import digest_in, is_key, key_for, require_folder
 from text2song.blobs.store import CHUNK_BYTES, LINK_SECONDS, BlobStat, StoredBlob
-from text2song.errors import BlobCorrupt, BlobMissing, RangeUnsatisfiable, StorageFailed
+from text2song.errors import BlobCorrupt, BlobMissing, RangeUnsatisfiable, StorageFailed, StudioError
 
-Backend: TypeAlias = LocalStore | MemoryStore
+Backend: TypeAlias = LocalStore | MemoryStore | S3Store
 
 
 class ObjectBlobs:
@@ -23,6 +23,9 @@ class ObjectBlobs:
     A process must not fork after it has used one: the child inherits obstore's runtime without its
     threads, and its first read would wait for ever. Use the store in the children alone.
     """
+
+    link_origin: str | None = None
+    """No links that are URLs; see `BlobStore`."""
 
     def __init__(self, backend: Backend, *, place: str) -> None:
         self._backend = backend
@@ -38,9 +41,8 @@ class ObjectBlobs:
         else:
             sha256, size_bytes = sha256_hex(data), len(data)
         key = key_for(sha256, folder=folder, suffix=suffix)
-        if not self.exists(key):
-            with self._explained(key):
-                obstore.put(self._backend, key, data)
+        if not self._is_held(key, size_bytes=size_bytes):
+            self._send(key, data)
         return StoredBlob(key, size_bytes, sha256)
 
     def read(self, key: str, *, start: int = 0, end: int | None = None, verify: bool = False) -> bytes:
@@ -103,6 +105,17 @@ class ObjectBlobs:
         self.stat(key)
         return None
 
+    def _is_held(self, key: str, *, size_bytes: int) -> bool:
+        """Whether the bytes are there already; a damaged blob of another size is none, and is replaced."""
+        try:
+            return self.stat(key).size_bytes == size_bytes
+        except BlobMissing:
+            return False
+
+    def _send(self, key: str, data: bytes | Path) -> None:
+        with self._explained(key):
+            obstore.put(self._backend, key, data)
+
     def _get(self, key: str, *, start: int, end: int | None) -> "obstore.GetResult | None":
         """The open answer for a range, or None for no bytes, which object stores refuse to give."""
         digest_in(key)
@@ -115,8 +128,8 @@ class ObjectBlobs:
                 )
                 try:
                     return obstore.get(self._backend, key, options={"range": wanted})
-                except BaseError:
-                    if start < self.stat(key).size_bytes:
+                except BaseError as error:
+                    if not self._may_lie_beyond(error) or start < self.stat(key).size_bytes:
                         raise
         self._require_inside(start=start, end=end, size_bytes=self.stat(key).size_bytes)
         return None
@@ -141,14 +154,23 @@ class ObjectBlobs:
         """Backend errors as the studio's own."""
         try:
             yield
-        except FileNotFoundError as error:
-            self._require_reachable()
-            raise BlobMissing(f"The stored file {key} is missing: restore it from a backup.") from error
         except (BaseError, OSError) as error:
-            reason = str(error).partition("\n")[0]
-            raise StorageFailed(
-                f"The storage {self._place} refuses ({reason}): see to it, then try again."
-            ) from error
+            raise self._meaning_of(error, key=key) from error
+
+    def _meaning_of(self, error: BaseException, *, key: str) -> StudioError:
+        """What a backend's error says to a person."""
+        if isinstance(error, FileNotFoundError):
+            self._require_reachable()
+            return self._missing(key)
+        reason = str(error).partition("\n")[0]
+        return StorageFailed(f"The storage {self._place} refuses ({reason}): see to it, then try again.")
+
+    def _missing(self, key: str) -> BlobMissing:
+        return BlobMissing(f"The stored file {key} is missing: restore it from a backup.")
+
+    def _may_lie_beyond(self, error: BaseError) -> bool:  # noqa: ARG002 - not every backend's errors tell
+        """Whether this may be how the backend refuses a range beyond the end."""
+        return True
 
     def _require_reachable(self) -> None:
         """Raise StorageFailed where all of the storage is gone, so that no single blob is called missing."""

@@ -46,6 +46,10 @@ class BlobStore(Protocol):
       beyond the blob is cut to it; `start` equal to the size gives no bytes.
     - **Threads** may share one store. Processes may share what it stores.
 
+    - **A link needs no round trip.** Where it is a URL, `stat` tells whether the blob is there, and the link
+      to one that is not leads to a 404. The same key gives the same URL for a while, in every process of
+      the same settings, so that caches hit.
+
     Because two rows may mean the same blob, `delete` is only for whoever has made sure that no row does.
 
     Raises, from every method that can meet it:
@@ -56,6 +60,11 @@ class BlobStore(Protocol):
         StorageFailed: the storage cannot be reached, or refuses.
         InvalidInput: what was given as a key is not one.
     """
+
+    @property
+    def link_origin(self) -> str | None:
+        """Scheme, host and port of the URLs that `link` gives: pages must allow it. None: it gives none."""
+        ...
 
     def put(self, data: bytes | Path, *, folder: str, suffix: str) -> StoredBlob:
         """Store `data`, or the file at that path, as `folder/ab/abcd….suffix` (`suffix` with its dot)."""

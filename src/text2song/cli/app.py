@@ -8,6 +8,7 @@ from typer.main import get_command
 
 from text2song import __version__
 from text2song.cli.answer import Answer
+from text2song.cli.blobs import command as blobs
 from text2song.cli.db import command as db
 from text2song.cli.doctor.command import doctor
 from text2song.cli.exits import MEANINGS, ExitCode
@@ -50,6 +51,7 @@ for command in (serve, generate, worker, doctor):
     app.command(cls=PlainCommand)(command)
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")
+app.add_typer(blobs.app, name="blobs")
 app.add_typer(user.app, name="user")
 app.add_typer(key.app, name="key")
 

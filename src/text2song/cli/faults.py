@@ -10,7 +10,14 @@ from text2song.errors import MissingPart, StorageFailed, StorageFull, StudioErro
 from text2song.names import INSTALLING
 
 _PARTS: Final[Mapping[str, str]] = MappingProxyType(
-    {"huggingface_hub": "model", "tokenizers": "model", "torch": "model"}
+    {
+        "celery": "celery",
+        "huggingface_hub": "model",
+        "kombu": "celery",
+        "redis": "celery",
+        "tokenizers": "model",
+        "torch": "model",
+    }
 )
 """Which extra brings a package; all others come with `server`."""
 
@@ -37,7 +44,8 @@ def _missing_part(error: ModuleNotFoundError) -> MissingPart | None:
     if not name or name == "text2song":
         return None
     extra = _PARTS.get(name, "server")
+    everything = "" if extra == "celery" else ", or with [studio] for everything"
     return MissingPart(
         f"this command needs the package {name}, which is not installed: "
-        f"{INSTALLING.format(extra=extra)}, or with [studio] for everything."
+        f"{INSTALLING.format(extra=extra)}{everything}."
     )

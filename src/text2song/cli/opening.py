@@ -1,19 +1,22 @@
 """How every command that needs the studio opens it: settings, logs, database, bytes."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from types import MappingProxyType
 from typing import Final
 
 import structlog
 
 from text2song.cli.answer import Answer
 from text2song.db import schema
-from text2song.jobs.open import open_queue
-from text2song.jobs.queue import SilentQueue
+from text2song.jobs.hosting import WorkerQueue
+from text2song.jobs.open import is_in_process, open_queue
+from text2song.jobs.queue import JobQueue, SilentQueue
 from text2song.jobs.threads import ThreadQueue
 from text2song.logs import configure_logging
-from text2song.settings import Settings, load_settings
+from text2song.settings import PREFIX, Settings, load_settings
 from text2song.studio import Studio, open_studio
 
 log = structlog.get_logger(__name__)
@@ -24,15 +27,19 @@ _CHATTY: Final = ("alembic", "uvicorn.error")
 """They tell of every step; the commands say what matters of it themselves."""
 
 
-def settings_for(answer: Answer, *, is_service: bool) -> Settings:
+def settings_for(
+    answer: Answer, *, is_service: bool, options: Mapping[str, object] = MappingProxyType({})
+) -> Settings:
     """The settings, with the logs of this process set up after them.
 
+    `options` are settings that the command line gave, by their names; they come before the environment.
     The notices of a service whose logs are JSON go there too: each line of its standard error is one object.
 
     Raises:
         InvalidSetting: for a setting that cannot be.
     """
-    settings = load_settings()
+    given = {f"{PREFIX}{name.upper()}": str(value) for name, value in options.items() if value is not None}
+    settings = load_settings({**os.environ, **given})
     is_asked_for = "log_level" in settings.model_fields_set
     level = settings.log_level if is_service or is_asked_for else QUIET_LEVEL
     is_json = not answer.console.is_terminal if settings.log_json is None else settings.log_json
@@ -46,9 +53,7 @@ def settings_for(answer: Answer, *, is_service: bool) -> Settings:
 
 
 @contextmanager
-def opened_studio(
-    settings: Settings, *, answer: Answer, queue: ThreadQueue | None = None
-) -> Iterator[Studio]:
+def opened_studio(settings: Settings, *, answer: Answer, queue: JobQueue | None = None) -> Iterator[Studio]:
     """The studio, its database brought to this version's schema; without a queue, for reading alone.
 
     Raises:
@@ -72,6 +77,23 @@ def upgrade(studio: Studio) -> schema.Upgrade:
     return schema.upgrade(studio.engine, backups=studio.settings.home / "backups", now=studio.clock())
 
 
-def thread_queue(settings: Settings) -> ThreadQueue:
-    """The queue that a worker in this process listens to."""
-    return open_queue(settings.queue_url)
+@contextmanager
+def opened_queue(settings: Settings) -> Iterator[WorkerQueue]:
+    """The queue of this studio, which wakes workers in this process or elsewhere.
+
+    Raises:
+        InvalidSetting: for a URL of no known kind.
+        MissingPart: when what it needs is not installed.
+    """
+    with closing(open_queue(settings.queue_url)) as queue:
+        yield queue
+
+
+def own_queue(settings: Settings) -> ThreadQueue:
+    """The queue of a command that does its work itself, whatever wakes the other workers.
+
+    Raises:
+        InvalidSetting: as for the others, so that a wrong setting is noticed everywhere.
+    """
+    is_in_process(settings.queue_url)
+    return ThreadQueue()

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import ORMExecuteState, Session
 
-from text2song.errors import InvalidSetting, MissingPart, StorageFailed
+from text2song.db import postgresql
+from text2song.db.urls import SETTING, is_sqlite, parse
+from text2song.errors import MissingPart, StorageFailed
+from text2song.names import INSTALLING
 
 THREAD_LIMIT: Final = 40
 """AnyIO's default number of worker threads: each may hold one connection at the same time."""
@@ -22,65 +23,56 @@ OVERFLOW: Final = 10
 BUSY_SECONDS: Final = 5.0
 """How long SQLite waits for another writer before it says that the database is locked."""
 WRITES_OPTION: Final = "text2song_writes"
-SETTING: Final = "TEXT2SONG_DATABASE_URL"
 
 
-def open_engine(url: str) -> Engine:
-    """The engine of a `sqlite:///` or `postgresql+psycopg://` URL.
+def open_engine(url: str, *, name: str = SETTING) -> Engine:
+    """The engine of a `sqlite:///` or `postgresql://` URL; `name` says in errors where it was given.
 
     Raises:
         InvalidSetting: when the URL is neither.
         MissingPart: when PostgreSQL's driver is not installed.
         StorageFailed: when the folder of the SQLite file cannot be made.
     """
-    parsed = _parsed(url)
-    is_sqlite = parsed.drivername == "sqlite"
-    if is_sqlite:
-        _make_folder(parsed)
-    try:
-        engine = create_engine(
-            parsed,
-            pool_size=THREAD_LIMIT,
-            max_overflow=OVERFLOW,
-            pool_timeout=BUSY_SECONDS * 2,
-            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False} if is_sqlite else {},
-        )
-    except ModuleNotFoundError as error:
-        raise MissingPart(
-            f"{SETTING} names PostgreSQL, whose driver is not installed: run `pip install psycopg[binary]`."
-        ) from error
-    if is_sqlite:
-        file = _OneFile(Path(parsed.database or ""))
-        event.listen(engine, "do_connect", file.check)
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "connect", file.remember)
-        event.listen(engine, "begin", file.check)
-        event.listen(engine, "begin", _begin_sqlite)
-    else:
-        event.listen(engine, "begin", _begin_postgresql)
+    parsed = parse(url, name=name)
+    return _open_sqlite(parsed) if is_sqlite(parsed) else _open_postgresql(parsed, name=name)
+
+
+def _open_sqlite(url: URL) -> Engine:
+    _make_folder(url)
+    engine = create_engine(
+        url,
+        pool_size=THREAD_LIMIT,
+        max_overflow=OVERFLOW,
+        pool_timeout=BUSY_SECONDS * 2,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+    file = _OneFile(Path(url.database or ""))
+    event.listen(engine, "do_connect", file.check)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", file.remember)
+    event.listen(engine, "begin", file.check)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _parsed(url: str) -> URL:
+def _open_postgresql(url: URL, *, name: str) -> Engine:
     try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise InvalidSetting(
-            f"{SETTING} is not a database URL; one looks like sqlite:////home/me/studio.db.", field=SETTING
+        engine = create_engine(
+            url,
+            pool_size=THREAD_LIMIT,
+            max_overflow=OVERFLOW,
+            pool_timeout=BUSY_SECONDS * 2,
+            # One round trip more for each unit. Without it, every idle connection of the pool fails one
+            # request each after the server was restarted.
+            pool_pre_ping=True,
+            connect_args=postgresql.connect_args(url, name=name),
+        )
+    except ModuleNotFoundError as error:
+        raise MissingPart(
+            f"{name} names PostgreSQL, whose driver is not installed: {INSTALLING.format(extra='postgres')}."
         ) from error
-    if parsed.drivername not in {"sqlite", "postgresql+psycopg"}:
-        raise InvalidSetting(
-            f"{SETTING} begins with {parsed.drivername}://; use sqlite:/// or postgresql+psycopg://.",
-            field=SETTING,
-        )
-    is_no_file = not parsed.database or parsed.database.startswith((":memory:", "file:"))
-    if parsed.drivername == "sqlite" and is_no_file:
-        raise InvalidSetting(
-            f"{SETTING} must name a file, such as sqlite:////home/me/studio.db: a database in memory "
-            "cannot be shared by the server and its workers.",
-            field=SETTING,
-        )
-    return parsed
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
 
 
 def _make_folder(url: URL) -> None:
@@ -147,8 +139,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    if not connection.get_execution_options().get(WRITES_OPTION, False):
-        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+    postgresql.begin(connection, writes=connection.get_execution_options().get(WRITES_OPTION, False))
 
 
 class ReadSession(Session):

@@ -4,6 +4,7 @@ A driver's words may name hosts, ports and users, and these messages reach clien
 words go to the log alone.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,14 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from text2song.errors import DatabaseBusy, DatabaseDamaged, StorageFailed, StorageFull, StudioError
+from text2song.errors import (
+    DatabaseBusy,
+    DatabaseDamaged,
+    InvalidInput,
+    StorageFailed,
+    StorageFull,
+    StudioError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -60,24 +68,59 @@ _READ_ONLY: Final = (
     "the database's server takes no writes now, as a standby does: check which server "
     "TEXT2SONG_DATABASE_URL names."
 )
+_NO_SUCH: Final = (
+    "the server has no database of that name: create it, or see to its name in TEXT2SONG_DATABASE_URL."
+)
+_SLOW: Final = "the database took too long to answer: try again in a few seconds."
 _ABSENT: Final = (
     "the database cannot be reached, or did not answer as it should. Try again in a few seconds; if this "
-    "stays, check that its server runs. The studio's log says more."
+    "stays, check that its server runs and that TEXT2SONG_DATABASE_URL is right. The studio's log says more."
+)
+_SERVERS_DISK: Final = "the disk of the database's server did not answer as it should: check it."
+_SERVERS_DAMAGE: Final = (
+    "the database is damaged: its server's log says where. Restore it from a backup, after checking the disk."
+)
+_NOT_KEPT: Final = (
+    "it holds a letter that the database cannot keep (U+0000), or something too long or too large for it: "
+    "change that."
 )
 _POSTGRESQL: Final[Mapping[str, tuple[type[StudioError], str]]] = MappingProxyType(
     {
+        "22001": (InvalidInput, _NOT_KEPT),
+        "22003": (InvalidInput, _NOT_KEPT),
+        "22021": (InvalidInput, _NOT_KEPT),
+        "22P05": (InvalidInput, _NOT_KEPT),
         "25006": (StorageFailed, _READ_ONLY),
         "40001": (DatabaseBusy, _CROSSED),
         "40P01": (DatabaseBusy, _CROSSED),
         "55P03": (DatabaseBusy, _CROSSED),
+        "57014": (DatabaseBusy, _SLOW),
+        "25P03": (DatabaseBusy, _SLOW),
         "53300": (DatabaseBusy, _CROWDED),
         "53100": (StorageFull, DISK_FULL),
         "28000": (StorageFailed, _REFUSED),
         "28P01": (StorageFailed, _REFUSED),
         "42501": (StorageFailed, _REFUSED),
+        "3D000": (StorageFailed, _NO_SUCH),
+        "58030": (StorageFailed, _SERVERS_DISK),
+        "XX001": (DatabaseDamaged, _SERVERS_DAMAGE),
+        "XX002": (DatabaseDamaged, _SERVERS_DAMAGE),
     }
 )
 """By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
+_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        r"password authentication failed|no password supplied": "28P01",
+        r"no pg_hba\.conf entry|role .* (does not exist|is not permitted to log in)": "28000",
+        r"permission denied for database": "42501",
+        r"database .* does not exist": "3D000",
+        r"session is read-only|server is in hot standby": "25006",
+        r"too many (clients|connections)|remaining connection slots": "53300",
+        r"cannot contain NUL": "22021",
+    }
+)
+"""The driver gives no SQLSTATE for a connection that was refused, nor for text that it refuses itself. A
+server that refuses in another language than English is told as out of reach."""
 
 
 @contextmanager
@@ -113,9 +156,13 @@ def _explain_sqlite(error: sqlite3.Error) -> StudioError | None:
 
 
 def _explain_postgresql(error: DBAPIError) -> StudioError | None:
-    state = getattr(error.orig, "sqlstate", None)
+    state = getattr(error.orig, "sqlstate", None) or _state_of_words(str(error.orig))
     if state not in _POSTGRESQL and not isinstance(error, OperationalError):
         return None
     log.warning("the database failed", sqlstate=state, error=str(error.orig))
     meaning, message = _POSTGRESQL.get(state or "", (StorageFailed, _ABSENT))
     return meaning(message)
+
+
+def _state_of_words(words: str) -> str | None:
+    return next((state for said, state in _WORDS.items() if re.search(said, words)), None)

@@ -35,6 +35,19 @@ def get(session: Session, table: type[RowT], row_id: uuid.UUID, *, place: Place)
     return get_all(session, table, [row_id], place=place)[0]
 
 
+def lock(session: Session, row: Identified) -> None:
+    """Have the row as it is now, and keep it so until this unit ends.
+
+    Units that look at a row before they decide wait for each other here. On SQLite they have done so
+    since they began.
+
+    Raises:
+        NotFound: when it was deleted meanwhile.
+    """
+    if session.get(type(row), row.id, with_for_update=True, populate_existing=True) is None:
+        raise NotFound(f"{row.id} was deleted in this very moment.")
+
+
 def get_all(session: Session, table: type[RowT], row_ids: Sequence[uuid.UUID], *, place: Place) -> list[RowT]:
     """The rows with these ids, in this order, by one query.
 

@@ -15,7 +15,9 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from text2song.db.engine import WRITES_OPTION
 from text2song.db.faults import faults_explained
-from text2song.errors import SchemaTooNew, SchemaTooOld, StorageFailed
+from text2song.db.postgresql import MIGRATION_LOCK_SECONDS, take_time
+from text2song.db.urls import SETTING
+from text2song.errors import InvalidSetting, SchemaTooNew, SchemaTooOld, StorageFailed
 
 MIGRATION_LOCK = 7_352_061_994
 """PostgreSQL's advisory lock while one process migrates; any number, the same everywhere."""
@@ -37,11 +39,12 @@ def upgrade(engine: Engine, *, backups: Path, now: dt.datetime) -> Upgrade:
 
     All or nothing: a migration that fails leaves the database as it was. Two processes may call it
     at once: the second waits for the first. A SQLite file that holds data is copied into the folder
-    `backups` first.
+    `backups` first; of a PostgreSQL database no copy is made, that is `pg_dump`'s.
 
     Raises:
         SchemaTooNew: when a newer version of the studio made this database; it is left untouched.
         DatabaseBusy: when another program holds the database.
+        InvalidSetting: when a PostgreSQL database cannot hold every letter.
         StorageFull, StorageFailed: when the file or its copy cannot be written.
     """
     newest = head()
@@ -49,8 +52,6 @@ def upgrade(engine: Engine, *, backups: Path, now: dt.datetime) -> Upgrade:
     if found == newest:  # seen without the write lock: another program may hold that for long
         return Upgrade(found, newest, None)
     with faults_explained(), _migrating(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         before = current(connection)
         if before == newest:  # another process was faster
             return Upgrade(before, newest, None)
@@ -106,7 +107,23 @@ def _migrating(engine: Engine) -> Iterator[Connection]:
             driver.execute("PRAGMA foreign_keys = OFF")
             connection.detach()  # so that nobody else is given it
         with connection.begin():
+            if connection.dialect.name == "postgresql":
+                _stand_in_line(connection)
             yield connection
+
+
+def _stand_in_line(connection: Connection) -> None:
+    """Wait for other processes that migrate, however long; then for nobody who reads or writes for long."""
+    encoding = connection.execute(text("SHOW server_encoding")).scalar()
+    if encoding != "UTF8":
+        raise InvalidSetting(
+            f"the database that {SETTING} names keeps letters as {encoding} and cannot hold all of them. "
+            "Create one with ENCODING 'UTF8' and TEMPLATE template0.",
+            field=SETTING,
+        )
+    take_time(connection)
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+    take_time(connection, lock_seconds=MIGRATION_LOCK_SECONDS)
 
 
 def _require_whole(connection: Connection) -> None:

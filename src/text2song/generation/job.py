@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -23,6 +24,7 @@ from text2song.jobs import lifecycle
 from text2song.jobs.columns import JobStatus
 from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim, Report
+from text2song.jobs.patience import patiently
 from text2song.model.protocol import GeneratedTake, MusicModel, Progress
 from text2song.music.spec import GenerationSpec
 from text2song.studio import Reader, Studio
@@ -189,7 +191,7 @@ class GenerationHandler:
             if leases.is_lost(row.claim):
                 continue
             try:
-                error = self._save(row, result.outcome)
+                error = self._save(row, result.outcome, leases)
             except ClaimLost:  # cancelled in this very moment, or another's: nothing was written
                 leases.lose(row.claim)
                 continue
@@ -231,7 +233,7 @@ class GenerationHandler:
         for claim in {row.claim for row in batch}:
             leases.report(claim, Report(tallies[claim].progress, progress.stage))
 
-    def _save(self, row: _Row, outcome: GeneratedTake | StudioError) -> StudioError | None:
+    def _save(self, row: _Row, outcome: GeneratedTake | StudioError, leases: Leases) -> StudioError | None:
         """Store a finished take, or why there is none unless that may pass; answers the error, if any.
 
         Raises:
@@ -239,8 +241,9 @@ class GenerationHandler:
         """
         error = outcome if isinstance(outcome, StudioError) else None
         if isinstance(outcome, GeneratedTake):
+            keep = partial(self._keep, row, outcome)
             try:
-                self._keep(row, outcome)
+                patiently(keep, is_over=lambda: leases.is_lost(row.claim))
             except ClaimLost:
                 raise
             except StudioError as fault:
@@ -261,8 +264,10 @@ class GenerationHandler:
         try:
             with self._studio.work() as work:
                 lifecycle.hold(work.session, GenerationJob, row.claim)
-                sample = audio.keep(work, recording, origin)
                 stored = work.session.get_one(GenerationTake, row.take_id)
+                if stored.status != JobStatus.QUEUED:  # committed before, though the answer to that was lost
+                    return
+                sample = audio.keep(work, recording, origin)
                 stored.status = JobStatus.SUCCEEDED
                 stored.audio_id = sample.id
                 stored.finished_at = work.clock()
@@ -281,7 +286,8 @@ class GenerationHandler:
 
     def _settle(self, claim: Claim, tally: _Tally, leases: Leases) -> None:
         """Every take has had its turn: end the job, or let it wait for another attempt."""
-        try:
+
+        def end() -> None:
             with self._studio.work() as work:
                 error = tally.passing_error or _verdict(work.session, claim)
                 now = work.clock()
@@ -289,6 +295,9 @@ class GenerationHandler:
                     lifecycle.finish(work.session, GenerationJob, claim, now=now)
                 else:
                     lifecycle.fail(work.session, GenerationJob, claim, error=error, now=now)
+
+        try:
+            patiently(end, is_over=lambda: leases.is_lost(claim))
         except ClaimLost:
             log.info("job ended elsewhere", job_id=str(claim.job_id))
         leases.drop(claim)

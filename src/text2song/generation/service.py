@@ -14,6 +14,7 @@ from text2song.adapters.tables import Adapter
 from text2song.artifacts.digest import canonical_json, sha256_hex
 from text2song.audio import queries as audio
 from text2song.audio import service as audio_service
+from text2song.db import rows
 from text2song.errors import Conflict, IdempotencyMismatch, InvalidInput, ModelOutputRejected, Unavailable
 from text2song.generation import queries
 from text2song.generation.quotas import require_share
@@ -128,6 +129,7 @@ def _once(
 def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
     origin = queries.get(work, job_id)
     require_own(origin, work.actor)
+    rows.lock(work.session, origin)  # of two that retry it at the same time, the second finds the first's job
     if origin.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         raise Conflict(
             f"only a failed or cancelled job can be retried; this one is {origin.status}: submit a new one."

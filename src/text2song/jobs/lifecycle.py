@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from text2song.errors import ClaimLost, StudioError, WorkerLost
 from text2song.jobs.columns import JobColumns, JobStatus
-from text2song.jobs.order import is_ready, next_job
+from text2song.jobs.order import is_any_ready, next_job
 
 MAX_FAILURES: Final = 3
 """Attempts that may end in an error before the job does."""
@@ -68,6 +68,9 @@ def claim(
     instead: a long job is not starved by short ones. `room=None` takes any.
     """
     best = next_job(table, where=true() if where is None else where, now=now)
+    # On PostgreSQL many claim at the same time. Who passes by a job that another is just taking waits for
+    # nobody, so that no two units, each with some jobs in hand, can wait for each other.
+    best = best.with_for_update(of=table, skip_locked=True)
     while True:
         head = session.execute(best).first()
         if head is None or (room is not None and head.rows > room):
@@ -218,18 +221,25 @@ def sweep(session: Session, table: JobTable, *, now: dt.datetime) -> Swept:
         "lost_leases": table.lost_leases + 1,
         **_ending(table, now=now),
     }
-    given_up = _count(session, table, is_abandoned & too_often, failed)
+    given_up = _count(session, table, _let_go(table, is_abandoned & too_often), failed)
     again = {**_waiting(table), "lost_leases": table.lost_leases + 1}
-    requeued = _count(session, table, is_abandoned, again)
+    requeued = _count(session, table, _let_go(table, is_abandoned), again)
     _shorten_waits(session, table, longest=now + dt.timedelta(seconds=max(BACKOFF_SECONDS)))
-    waiting = select(table.id).where(table.status == JobStatus.QUEUED, is_ready(table, now=now)).limit(1)
-    return Swept(requeued, given_up, is_work_waiting=session.scalar(waiting) is not None)
+    return Swept(requeued, given_up, is_work_waiting=is_any_ready(session, table, now=now))
 
 
 def _shorten_waits(session: Session, table: JobTable, *, longest: dt.datetime) -> None:
     """No job waits for its next attempt until after `longest`; a clock that was set back had it wait so."""
     is_too_long = (table.status == JobStatus.QUEUED) & (table.not_before > longest)
-    _count(session, table, is_too_long, {"not_before": longest})
+    _count(session, table, _let_go(table, is_too_long), {"not_before": longest})
+
+
+def _let_go(table: JobTable, where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """`where`, but for jobs that another unit is just writing: whoever does that is alive.
+
+    A sweep has many jobs in hand. If it waited for one, those that hold it could be waiting for the sweep.
+    """
+    return table.id.in_(select(table.id).where(where).with_for_update(skip_locked=True))
 
 
 def _lease(now: dt.datetime, *, lease_seconds: float) -> dict[str, object]:

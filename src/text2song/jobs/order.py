@@ -47,6 +47,12 @@ def is_ready(table: type[JobColumns], *, now: dt.datetime) -> ColumnElement[bool
     return or_(table.not_before.is_(None), table.not_before <= now)
 
 
+def is_any_ready(session: Session, table: type[JobColumns], *, now: dt.datetime) -> bool:
+    """Whether some worker could claim a job now; perhaps its bell was lost."""
+    ready = select(table.id).where(table.status == JobStatus.QUEUED, is_ready(table, now=now)).limit(1)
+    return session.scalar(ready) is not None
+
+
 def next_job(
     table: type[JobColumns], *, where: ColumnElement[bool], now: dt.datetime
 ) -> Select[uuid.UUID, int]:

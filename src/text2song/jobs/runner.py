@@ -19,6 +19,7 @@ from text2song.errors import ClaimLost, StudioError, UnexpectedFailure
 from text2song.jobs import lifecycle
 from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim, JobTable, Report
+from text2song.jobs.order import is_any_ready
 from text2song.jobs.queue import JobQueue
 
 log = structlog.get_logger(__name__)
@@ -96,6 +97,8 @@ class Runner:
         self._handlers = handlers
         self._worker = worker
         self._pace = pace
+        self._turns = {kind: threading.Lock() for kind in handlers}
+        self._leaving = threading.Event()
         self._stopping = threading.Event()
 
     @property
@@ -103,22 +106,40 @@ class Runner:
         """The kinds of jobs that this worker does."""
         return tuple(self._handlers)
 
+    def leave(self) -> None:
+        """Claim no more; what runs may end."""
+        self._leaving.set()
+
     def stop(self) -> None:
         """Claim no more; what runs is handed back at the next frame."""
+        self._leaving.set()
         self._stopping.set()
 
-    def run(self, kind: str) -> None:
-        """Work until nothing waits or the slice is over; then ring again, so that other kinds get a turn."""
+    def run(self, kind: str) -> bool:
+        """Work until nothing waits or the slice is over; then ring again, so that other kinds get a turn.
+
+        Answers whether there was anything to do. One thread at a time works on a kind: a second one
+        waits, and then looks for itself.
+        """
         handler = self._handlers[kind]
-        until = time.monotonic() + self._pace.slice_seconds
-        while not self._stopping.is_set():
-            if time.monotonic() >= until:
-                self._queue.ring(kind)
-                return
-            claims = self._claim(handler)
-            if not claims:
-                return
-            self._do(handler, claims)
+        has_worked = False
+        with self._turns[kind]:
+            until = time.monotonic() + self._pace.slice_seconds
+            while not self._leaving.is_set():
+                if time.monotonic() >= until:
+                    self._queue.ring(kind)
+                    break
+                claims = self._claim(handler)
+                if not claims:
+                    break
+                has_worked = True
+                self._do(handler, claims)
+        return has_worked
+
+    def is_work_waiting(self, kind: str) -> bool:
+        """Whether any job of this kind is ready, also one that this worker cannot do."""
+        with self._work() as work:
+            return is_any_ready(work.session, self._handlers[kind].table, now=work.clock())
 
     def sweep(self) -> None:
         """Look for abandoned and forgotten work of every kind, and ring where there is any."""
@@ -168,7 +189,8 @@ class Runner:
         with self._work() as work:
             return {
                 claim
-                for claim, report in reports.items()
+                # by id, as whoever has several jobs in hand takes them: no two units wait for each other
+                for claim, report in sorted(reports.items(), key=lambda item: item[0].job_id)
                 if not lifecycle.beat(
                     work.session,
                     handler.table,

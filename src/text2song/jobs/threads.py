@@ -1,15 +1,11 @@
 """The thread queue: one machine needs no broker."""
 
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
-import structlog
-
+from text2song.jobs.hosting import STOP_SECONDS, Chore, Crew, survive
 from text2song.jobs.runner import Runner
-
-log = structlog.get_logger(__name__)
 
 
 class ThreadQueue:
@@ -21,8 +17,7 @@ class ThreadQueue:
 
     def __init__(self) -> None:
         self._bells: dict[str, threading.Event] = {}
-        self._threads: list[threading.Thread] = []
-        self._stopping = threading.Event()
+        self._crew = Crew()
 
     def ring(self, kind: str) -> None:
         """Wake the thread of this kind."""
@@ -30,53 +25,33 @@ class ThreadQueue:
         if bell is not None:
             bell.set()
 
-    def start(
-        self, runner: Runner, *, sweep_seconds: float, rounds: Iterable[Callable[[], None]] = ()
-    ) -> None:
+    def start(self, runner: Runner, *, sweep_seconds: float, rounds: Iterable[Chore] = ()) -> None:
         """Work in the background; `rounds` are done at every sweep besides."""
         for kind in runner.kinds:
             bell = self._bells.setdefault(kind, threading.Event())
             bell.set()  # whatever waited before this process began
-            self._spawn(f"{kind} worker", partial(self._work, runner, kind, bell))
-        chores = (runner.sweep, *rounds)
-        self._spawn("sweep", partial(self._sweep, chores, sweep_seconds))
+            self._crew.spawn(f"{kind} worker", partial(self._work, runner, kind, bell))
+        self._crew.repeat("sweep", (runner.sweep, *rounds), every_seconds=sweep_seconds)
 
-    def stop(self, runner: Runner, *, timeout_seconds: float = 30.0) -> None:
-        """End the threads; what runs is handed back to the queue.
-
-        A thread that is not done in time is left to itself: its leases run out, and others take over.
-        """
-        runner.stop()
-        self._stopping.set()
+    def stop(
+        self, runner: Runner, *, drain_seconds: float = 0.0, timeout_seconds: float = STOP_SECONDS
+    ) -> None:
+        """Claim no more, give what runs `drain_seconds` to end, hand the rest back, and end the threads."""
+        self._crew.leave(runner)
         for bell in self._bells.values():
             bell.set()
-        until = time.monotonic() + timeout_seconds
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
-            if thread.is_alive():
-                log.warning("thread did not end in time", thread=thread.name)
+        self._crew.end(runner, drain_seconds=drain_seconds, timeout_seconds=timeout_seconds)
 
-    def _spawn(self, name: str, target: Callable[[], None]) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    @property
+    def is_alive(self) -> bool:
+        """Whether every thread that was started still runs."""
+        return self._crew.is_alive
+
+    def close(self) -> None:
+        """Nothing: there is no connection."""
 
     def _work(self, runner: Runner, kind: str, bell: threading.Event) -> None:
-        while not self._stopping.is_set():
+        while not self._crew.is_leaving:
             bell.wait()
             bell.clear()
-            _survive(partial(runner.run, kind))
-
-    def _sweep(self, chores: Iterable[Callable[[], None]], sweep_seconds: float) -> None:
-        while True:
-            for chore in chores:
-                _survive(chore)
-            if self._stopping.wait(sweep_seconds):
-                return
-
-
-def _survive(act: Callable[[], None]) -> None:
-    try:
-        act()
-    except Exception as error:  # a database out of reach must not end the thread: the sweep tries again
-        log.exception("background work failed", error=str(error))
+            survive(partial(runner.run, kind))

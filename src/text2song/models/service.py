@@ -2,10 +2,12 @@
 
 import datetime as dt
 import uuid
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
 
 from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 
 from text2song.errors import InvalidInput
 from text2song.model.protocol import ModelInfo
@@ -28,14 +30,7 @@ def announce(work: Work, info: ModelInfo, *, worker: str, capacity: int) -> uuid
     _require_short(info.id, limit=NAME_LIMIT, what="the model's name")
     _require_short(worker, limit=WORKER_NAME_LIMIT, what="the worker's name (host and process)")
     now = work.clock()
-    model = work.session.scalar(select(Model).where(Model.name == info.id))
-    if model is None:
-        model = Model(name=info.id, created_at=now)
-        work.session.add(model)
-    described = asdict(info)
-    for column in Model.__table__.columns:
-        if column.name in described and column.name != "id":
-            setattr(model, column.name, described[column.name])
+    model = _described(work, info)
     model.announced_at = now
     work.session.flush()
     last_known_speed = work.session.scalar(
@@ -68,7 +63,7 @@ def beat(work: Work, worker_id: uuid.UUID, *, speed: float | None) -> bool:
 
     False when the worker was silent for so long that it was forgotten: it must announce itself again.
     """
-    row = work.session.get(ModelWorker, worker_id)
+    row = work.session.get(ModelWorker, worker_id, with_for_update=True)
     if row is None:
         return False
     row.heartbeat_at = work.clock()
@@ -79,9 +74,26 @@ def beat(work: Work, worker_id: uuid.UUID, *, speed: float | None) -> bool:
 
 def leave(work: Work, worker_id: uuid.UUID) -> None:
     """The worker ends: it is no longer counted among the living. Its row stays a while for its speed."""
-    row = work.session.get(ModelWorker, worker_id)
+    row = work.session.get(ModelWorker, worker_id, with_for_update=True)
     if row is not None:
         row.left_at = work.clock()
+
+
+def _described(work: Work, info: ModelInfo) -> Model:
+    """The model's row, as `info` describes it; of workers that begin at the same time, one makes it."""
+    described = asdict(info)
+    named = {column.name for column in Model.__table__.columns} - {"id"}
+    values = {name: value for name, value in described.items() if name in named}
+    query = select(Model).where(Model.name == info.id).with_for_update()
+    model = work.session.scalar(query)
+    if model is None:
+        now = work.clock()
+        with suppress(IntegrityError), work.session.begin_nested():
+            work.session.add(Model(name=info.id, created_at=now, announced_at=now, **values))
+        model = work.session.scalars(query).one()
+    for name, value in values.items():
+        setattr(model, name, value)
+    return model
 
 
 def _require_short(text: str, *, limit: int, what: str) -> None:

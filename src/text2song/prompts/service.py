@@ -4,6 +4,7 @@ import uuid
 
 from sqlalchemy.exc import IntegrityError
 
+from text2song.db import rows
 from text2song.errors import InUse
 from text2song.music.attributes import clean_text
 from text2song.music.sentence import TEXT_LIMIT, render
@@ -63,6 +64,7 @@ def delete(work: Work, prompt_id: uuid.UUID) -> None:
     prompt = queries.get(work, prompt_id)
     require_own(prompt, work.actor)
     note_if_anothers(work, prompt, act="prompt.delete")
+    rows.lock(work.session, prompt)
     work.session.delete(prompt)
     try:
         work.session.flush()

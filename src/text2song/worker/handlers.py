@@ -30,5 +30,6 @@ def generation_handler(studio: Studio) -> GenerationHandler:
     Raises:
         ModelError: when the model is missing, damaged or of another kind.
     """
-    model = MusicGen.load(model_folder(studio.settings), capacity=studio.settings.capacity)
+    settings = studio.settings
+    model = MusicGen.load(model_folder(settings), device=settings.device, capacity=settings.capacity)
     return GenerationHandler(studio, model)

@@ -1,15 +1,23 @@
 import os
+import re
 import shutil
 import sqlite3
 import sys
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.cli.console import Console, Said
+from tests.databases import lent_database
+from tests.doorbells import opened_broker
+from tests.object_store import ObjectStore
+from tests.postgres import PASSWORD, PostgreSQL
 from tests.studios import furnish
+from text2song.blobs.open import open_store
 from text2song.cli.serve.listener import open_listener
 from text2song.db import engine, schema
 
@@ -99,13 +107,44 @@ def test_a_setting_that_cannot_be_is_a_problem(console: Console) -> None:
 
 
 def test_a_queue_that_this_version_does_not_know_is_a_problem(console: Console) -> None:
-    said = examined(console, QUEUE_URL="redis://127.0.0.1")
+    said = examined(console, QUEUE_URL="amqp://127.0.0.1")
     assert said.code == 1
     state, advice = found(said, "queue")
     assert state == "problem"
-    assert "TEXT2SONG_QUEUE_URL is 'redis://127.0.0.1'" in advice
+    assert "TEXT2SONG_QUEUE_URL is of no known kind" in advice
     assert "set it to thread://" in advice
-    assert found(examined(console), "queue") == ("ok", "thread://")
+    assert found(examined(console), "queue") == ("ok", "thread://, `text2song serve` makes takes itself")
+
+
+def test_a_server_of_bells_is_asked_and_its_password_told_to_nobody(console: Console) -> None:
+    with opened_broker(password="sesame") as broker:
+        healthy = examined(console, QUEUE_URL=broker.url)
+        assert healthy.code == 0, healthy.out
+        state, words = found(healthy, "queue")
+        assert (state, words.startswith(f"redis://:***@127.0.0.1:{broker.port}/0 answers")) == ("ok", True)
+        refused = examined(console, QUEUE_URL=broker.url.replace("sesame", "open-sesame"))
+        assert found(refused, "queue")[0] == "problem"
+        broker.freeze()
+        silent = examined(console, QUEUE_URL=broker.url)
+        assert found(silent, "queue")[0] == "problem"
+        broker.wake()
+    gone = examined(console, QUEUE_URL=broker.url)
+    state, words = found(gone, "queue")
+    assert (gone.code, state) == (1, "problem")
+    assert "see whether the server runs" in words.lower()
+    assert "sesame" not in healthy.out + refused.out + silent.out + gone.out
+
+
+def test_what_workers_need_is_no_problem_where_the_api_may_be_alone(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    with opened_broker() as broker:
+        said = examined(console, QUEUE_URL=broker.url, MODEL="somebody/something")
+    assert said.code == 0, said.out
+    for name in ("torch", "model"):
+        state, words = found(said, name)
+        assert (state, "The API works without it" in words) == ("note", True)
 
 
 def test_a_home_that_is_no_folder_is_a_problem(console: Console) -> None:
@@ -156,6 +195,24 @@ def test_a_folder_of_bytes_that_is_not_one_is_a_problem(furnished: Console, tmp_
     assert found(said, "blobs")[0] == "problem"
 
 
+def test_a_bucket_is_tried_and_left_as_it_was(furnished: Console, object_store: ObjectStore) -> None:
+    settings = object_store.settings()
+    said = examined(replace(furnished, settings=settings))
+    assert found(said, "blobs") == ("ok", f"{settings['TEXT2SONG_BLOBS_URL']}, players are sent there")
+    blobs = open_store(settings["TEXT2SONG_BLOBS_URL"], environment=settings)
+    assert list(blobs.list("probe")) == []
+    passing = examined(replace(furnished, settings=settings | {"TEXT2SONG_BLOBS_REDIRECT": "never"}))
+    assert "players get them from the API" in found(passing, "blobs")[1]
+
+
+def test_a_bucket_that_is_not_there_is_a_problem(furnished: Console, object_store: ObjectStore) -> None:
+    settings = object_store.settings() | {"TEXT2SONG_BLOBS_URL": object_store.url(bucket="elsewhere")}
+    said = examined(replace(furnished, settings=settings))
+    assert said.code == 1
+    assert found(said, "blobs")[0] == "problem"
+    assert "no bucket elsewhere" in found(said, "blobs")[1]
+
+
 def test_a_model_that_is_missing_or_damaged_is_a_problem(furnished: Console, tmp_path: Path) -> None:
     missing = examined(furnished, MODEL="somebody/something")
     assert missing.code == 1
@@ -175,3 +232,27 @@ def test_a_port_that_is_taken_by_another_program_is_noted(console: Console) -> N
         said = console.run("doctor", "--json", "--port", str(port))
     assert said.code == 0
     assert found(said, "port")[0] == "note"
+
+
+@pytest.fixture(name="server_database")
+def lend_empty(postgresql: PostgreSQL) -> Iterator[str]:
+    """The URL of an empty database, with a password in it."""
+    with lent_database(postgresql, template="template0", tcp=True) as url:
+        yield url
+
+
+def test_a_database_on_a_server_is_told_by_its_place_and_never_by_its_password(
+    console: Console, server_database: str
+) -> None:
+    short = server_database.replace("postgresql+psycopg://", "postgres://")
+    state, words = found(examined(console, DATABASE_URL=short), "database")
+    assert (state, words.split(";")[1]) == ("ok", " its tables are made at the first start")
+    assert console.run("db", "upgrade", DATABASE_URL=short).code == 0
+    state, words = found(examined(console, DATABASE_URL=short), "database")
+    assert state == "ok"
+    assert re.fullmatch(rf"PostgreSQL \d+\.\d+, \w+ on 127\.0\.0\.1, schema {schema.head()}", words)
+    wrong = console.command("doctor", "--json", DATABASE_URL=short.replace(PASSWORD, "wr0ng"))
+    assert "password authentication failed" in wrong.err  # what the server said, beside the document
+    state, words = found(wrong, "database")
+    assert (state, "check user and password" in words) == ("problem", True)
+    assert not [secret for secret in (PASSWORD, "wr0ng") if secret in wrong.out + wrong.err]

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 import soundfile
 
 from tests.cli.console import Console, Said
+from tests.object_store import ObjectStore
+from text2song.blobs.open import open_store
 from text2song.sound.files import read_tags
 
 SHORT = ("--duration", "1", "--seed", "7")
@@ -78,6 +81,15 @@ def test_without_a_file_the_take_stays_in_the_studio(furnished: Console) -> None
     [kept] = said.document()["files"]
     assert Path(kept["path"]).is_relative_to(furnished.home / "blobs")
     assert soundfile.info(kept["path"]).format == "FLAC"
+
+
+def test_in_a_bucket_its_key_is_told_and_no_link(furnished: Console, object_store: ObjectStore) -> None:
+    settings = object_store.settings()
+    said = replace(furnished, settings=settings).run("generate", "hello", *SHORT, "--json")
+    [kept] = said.document()["files"]
+    blobs = open_store(settings["TEXT2SONG_BLOBS_URL"], environment=settings)
+    assert blobs.read(kept["path"], verify=True).startswith(b"fLaC")
+    assert "X-Amz" not in said.out + said.err
 
 
 def test_a_take_is_made_again_bit_for_bit(

@@ -70,7 +70,8 @@ def test_a_model_that_comes_after_the_stop_is_not_served(
         def start(self) -> None:
             assert may_come.wait(WAIT_SECONDS)
 
-        def stop(self) -> None:
+        def stop(self, *, drain_seconds: float) -> None:
+            del drain_seconds
             has_left.set()
 
     monkeypatch.setattr(worker_main, "Worker", LateWorker)
@@ -92,7 +93,7 @@ def test_nobody_is_welcomed_by_a_process_that_is_asked_to_stop(
 
         def start(self) -> None: ...
 
-        def stop(self) -> None: ...
+        def stop(self, *, drain_seconds: float) -> None: ...
 
     monkeypatch.setattr(worker_main, "Worker", QuickWorker)
     for is_asked in (True, False):

@@ -1,1 +1,1 @@
-"""What `db upgrade` is made of."""
+"""`text2song db`."""

@@ -1,23 +1,23 @@
-"""Checks of what is kept: home folder, database, bytes, queue, model, and of the port to serve on."""
+"""Checks of what is kept: home folder, database, bytes, model, and of the port to serve on."""
 
 import os
 import shutil
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Final
 
 import httpx2
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import text
 
-from text2song.blobs.open import folder_of, open_store
+from text2song.blobs.open import folder_of, is_bucket, open_blobs, open_store
 from text2song.cli.doctor.findings import Finding, State
 from text2song.cli.model.licences import licence_words
 from text2song.cli.serve.listener import open_listener
 from text2song.db import schema
 from text2song.db.engine import WRITES_OPTION, open_engine
+from text2song.db.urls import is_sqlite, parse, place
 from text2song.errors import PortInUse, SchemaTooOld
-from text2song.jobs.open import open_queue
 from text2song.model.configuration import read_configuration
 from text2song.model.library import resolve
 from text2song.model.manifest import Manifest
@@ -28,6 +28,7 @@ from text2song.settings import Settings
 LITTLE_SPACE_BYTES: Final = 2_000_000_000
 """A small model is about that large; a take of ten seconds is half a megabyte."""
 PROBE_SECONDS: Final = 2.0
+PROBE_FOLDER: Final = "probe"
 PROBE_PREFIX: Final = ".doctor-"
 """The dot keeps it from being a folder of blobs."""
 
@@ -53,38 +54,58 @@ def check_home(settings: Settings) -> Finding:
 
 def check_database(settings: Settings) -> Finding:
     """Whether it answers, can be written to, and has this version's schema."""
-    engine = open_engine(settings.database) if _is_there(settings) else None
-    if engine is None:
+    url = parse(settings.database)
+    if is_sqlite(url) and not Path(url.database or "").exists():  # looking makes no file
         return Finding("database", State.OK, "none yet; it is made at the first start")
+    engine = open_engine(settings.database)
     try:
         # Takes the write lock and gives it back: a database that another program keeps locked says so here.
         with engine.connect().execution_options(**{WRITES_OPTION: True}) as connection, connection.begin():
-            pass
+            connection.execute(text("SELECT 1"))
+            is_made = schema.current(connection) is not None
+            version = ".".join(map(str, connection.dialect.server_version_info or ()))
+        if not is_made and not is_sqlite(url):
+            found = f"PostgreSQL {version}, {place(url)}; its tables are made at the first start"
+            return Finding("database", State.OK, found)
         schema.require_current(engine)
     except SchemaTooOld:
         advice = "an older schema; the next start upgrades it, and so does `text2song db upgrade`"
         return Finding("database", State.NOTE, advice)
     finally:
         engine.dispose()
-    return Finding("database", State.OK, f"schema {schema.head()}, not locked")
+    if is_sqlite(url):
+        return Finding("database", State.OK, f"schema {schema.head()}, not locked")
+    return Finding("database", State.OK, f"PostgreSQL {version}, {place(url)}, schema {schema.head()}")
 
 
 def check_blobs(settings: Settings) -> Finding:
     """Whether bytes can be stored and read again."""
+    if is_bucket(settings.blobs):
+        return _check_bucket(settings)
     folder = folder_of(settings.blobs)
     if not folder.exists():
         return Finding("blobs", State.OK, "none yet; their folder is made at the first start")
     # A store of its own in there: the same disk, and whatever is written goes with it.
     with tempfile.TemporaryDirectory(prefix=PROBE_PREFIX, dir=folder) as place:
         store = open_store(Path(place).as_uri())
-        store.read(store.put(b"text2song doctor", folder="probe", suffix=".txt").key, verify=True)
+        store.read(store.put(b"text2song doctor", folder=PROBE_FOLDER, suffix=".txt").key, verify=True)
     return Finding("blobs", State.OK, settings.blobs)
 
 
-def check_queue(settings: Settings) -> Finding:
-    """Whether this version knows what is to wake the workers."""
-    open_queue(settings.queue_url)
-    return Finding("queue", State.OK, settings.queue_url)
+def _check_bucket(settings: Settings) -> Finding:
+    """Everything that a studio does there, with bytes that are nobody else's."""
+    store = open_blobs(settings)
+    key = store.put(uuid.uuid4().bytes, folder=PROBE_FOLDER, suffix=".bin").key
+    try:
+        store.read(key, verify=True)
+        is_listed = any(blob.key == key for blob in store.list(PROBE_FOLDER))
+    finally:
+        store.delete(key)
+    if not is_listed:
+        advice = "what was just stored is not listed: the bucket's server is not consistent, ask its provider"
+        return Finding("blobs", State.PROBLEM, advice)
+    ways = "players are sent there" if store.link_origin else "players get them from the API"
+    return Finding("blobs", State.OK, f"{settings.blobs}, {ways}")
 
 
 def check_model(settings: Settings) -> Finding:
@@ -113,18 +134,6 @@ def check_port(port: int) -> Finding:
             return Finding("port", State.OK, f"a studio answers at http://127.0.0.1:{port}/")
         return Finding("port", State.NOTE, error.message)
     return Finding("port", State.OK, f"{port} is free")
-
-
-def _is_there(settings: Settings) -> bool:
-    """Looking makes no SQLite file; of a URL that cannot be, `open_engine` tells."""
-    try:
-        url = make_url(settings.database)
-    except (ArgumentError, ValueError):
-        return True
-    is_file = (
-        url.drivername == "sqlite" and url.database and not url.database.startswith((":memory:", "file:"))
-    )
-    return not is_file or Path(url.database or "").exists()
 
 
 def _is_studio(port: int) -> bool:

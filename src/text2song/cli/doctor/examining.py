@@ -1,7 +1,7 @@
 """What `doctor` does: one check after the other, each of which may fail without ending the rest."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Final
 
@@ -16,18 +16,21 @@ from text2song.cli.doctor.checks_of_parts import (
     check_sound,
     check_torch,
 )
+from text2song.cli.doctor.checks_of_queue import check_queue
 from text2song.cli.doctor.checks_of_state import (
     check_blobs,
     check_database,
     check_home,
     check_model,
     check_port,
-    check_queue,
 )
 from text2song.cli.doctor.findings import Finding, State
 from text2song.cli.exits import ExitCode
 from text2song.cli.faults import explained
+from text2song.cli.opening import QUIET_LEVEL
 from text2song.errors import InvalidSetting
+from text2song.jobs.open import THREAD_URL
+from text2song.logs import configure_logging
 from text2song.settings import Settings, load_settings
 
 Check = Callable[[], Finding]
@@ -40,6 +43,8 @@ _PARTS: Final[dict[str, Check]] = {
     "server": check_server,
     "sound": check_sound,
 }
+_OF_WORKERS: Final = ("torch", "model")
+"""What only a process that makes takes needs."""
 
 
 def examine(answer: Answer, *, port: int) -> None:
@@ -48,6 +53,7 @@ def examine(answer: Answer, *, port: int) -> None:
     Raises:
         typer.Exit: with 1, where something must be done.
     """
+    configure_logging(json=False, level=QUIET_LEVEL)  # standard output is for the findings alone
     findings = list(_findings(port=port))
     is_healthy = all(finding.state is not State.PROBLEM for finding in findings)
     document = {"healthy": is_healthy, "checks": [asdict(finding) for finding in findings]}
@@ -57,16 +63,27 @@ def examine(answer: Answer, *, port: int) -> None:
 
 
 def _findings(*, port: int) -> Iterator[Finding]:
-    for name, check in _PARTS.items():
-        yield _run(name, check)
     try:
         settings = load_settings()
     except InvalidSetting as error:
+        for name, check in _PARTS.items():
+            yield _run(name, check)
         yield Finding("settings", State.PROBLEM, told(error.message))
         return
+    for name, check in _PARTS.items():
+        yield _weighed(_run(name, check), settings)
     yield Finding("settings", State.OK, f"the home folder is {settings.home}")
     for name, check in _checks_of_state(settings, port=port).items():
-        yield _run(name, check)
+        yield _weighed(_run(name, check), settings)
+
+
+def _weighed(finding: Finding, settings: Settings) -> Finding:
+    """What only workers need is no problem on a machine that may be there for the API alone."""
+    is_for_workers = finding.state is State.PROBLEM and finding.name in _OF_WORKERS
+    if not is_for_workers or settings.queue_url == THREAD_URL:
+        return finding
+    found = f"{finding.found} The API works without it; a worker on this machine does not."
+    return replace(finding, state=State.NOTE, found=found)
 
 
 def _checks_of_state(settings: Settings, *, port: int) -> dict[str, Check]:

@@ -5,13 +5,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from text2song.audio import delivery
 from text2song.audio import queries as audio
 from text2song.audio.schemas import AudioSampleOut
 from text2song.cli.answer import Answer
-from text2song.cli.opening import opened_studio, settings_for, thread_queue
+from text2song.cli.opening import opened_studio, own_queue, settings_for
 from text2song.cli.worker.notices import served_model
 from text2song.generation import queries, service
 from text2song.generation.schemas import GenerateIn, JobOut
@@ -69,7 +70,8 @@ class LocalStudio:
         """The stored file, or its key where the storage has no files."""
         with self._studio.read() as reader:
             sample = audio.get(reader, audio_id)
-        return str(self._studio.blobs.link(sample.storage_path) or sample.storage_path)
+        way = self._studio.blobs.link(sample.storage_path)
+        return str(way) if isinstance(way, Path) else sample.storage_path
 
 
 @contextmanager
@@ -83,7 +85,7 @@ def local_studio(body: GenerateIn, *, model: str | None, answer: Answer) -> Iter
     settings = settings_for(answer, is_service=False)
     if model is not None:
         settings = settings.model_copy(update={"model": model})
-    queue = thread_queue(settings)
+    queue = own_queue(settings)
     with opened_studio(settings, answer=answer, queue=queue) as opened:
         studio = replace(opened, settings=_with_model_of(body, opened))
         with answer.console.status("Loading the model"):

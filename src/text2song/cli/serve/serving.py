@@ -9,12 +9,20 @@ import uvicorn
 from text2song.api.health import ReadyCheck
 from text2song.api.main import build_api
 from text2song.cli.answer import Answer
-from text2song.cli.opening import opened_studio, settings_for, thread_queue
+from text2song.cli.opening import opened_queue, opened_studio, settings_for
 from text2song.cli.serve.listener import is_public, open_listener, url_of
 from text2song.cli.worker.background import BackgroundWorker
-from text2song.cli.worker.notices import STOPPING, served_model, tell_of_loading, tell_of_model
+from text2song.cli.worker.notices import (
+    NO_WORKER_HERE,
+    STOPPING,
+    STOPPING_ALONE,
+    served_model,
+    tell_of_loading,
+    tell_of_model,
+)
 from text2song.cli.worker.signals import StopSignals
 from text2song.errors import LoginNotSetUp
+from text2song.jobs.open import is_in_process
 from text2song.settings import Settings
 from text2song.studio import Studio
 from text2song.users import authentication
@@ -38,6 +46,9 @@ def serve(answer: Answer, *, host: str, port: int) -> None:
     settings = settings_for(answer, is_service=True)
     with StopSignals() as stop, open_listener(host, port=port) as listener:
         settings = _answering_as(settings, host=host)
+        if not is_in_process(settings.queue_url):
+            _run_alone(settings, listener, answer=answer, stop=stop)
+            return
         worker = _run(settings, listener, answer=answer, stop=stop)
     worker.end()
 
@@ -52,11 +63,11 @@ def _answering_as(settings: Settings, *, host: str) -> Settings:
 def _run(
     settings: Settings, listener: socket.socket, *, answer: Answer, stop: StopSignals
 ) -> BackgroundWorker:
-    queue = thread_queue(settings)
-    with opened_studio(settings, answer=answer, queue=queue) as studio:
-        if is_public(listener):
-            require_users(studio, listener)
-            answer.notice(OPEN_WIRE)
+    with (
+        opened_queue(settings) as queue,
+        opened_studio(settings, answer=answer, queue=queue) as studio,
+    ):
+        _mind_the_public(studio, listener, answer=answer)
         worker = BackgroundWorker(studio, queue)
 
         def is_stopping() -> bool:
@@ -90,6 +101,41 @@ def _run(
     return worker
 
 
+def _run_alone(settings: Settings, listener: socket.socket, *, answer: Answer, stop: StopSignals) -> None:
+    """Serve the API of workers elsewhere; needs no torch."""
+    with (
+        opened_queue(settings) as queue,
+        opened_studio(settings, answer=answer, queue=queue) as studio,
+    ):
+        _mind_the_public(studio, listener, answer=answer)
+        app = build_api(
+            studio,
+            is_public=is_public(listener),
+            is_stopping=lambda: server.should_exit or stop.asked.is_set(),
+        )
+
+        def welcome() -> None:
+            answer.notice(NO_WORKER_HERE)
+            url = url_of(listener)
+            document = {"url": url, "model": None, "notice": NO_WORKER_HERE}
+            answer.give(document, text=f"Text2Song Studio is ready: {url}")
+
+        server = _Server(
+            _options(app),
+            stop=stop,
+            when_started=welcome,
+            when_stopping=lambda: answer.notice(STOPPING_ALONE),
+        )
+        server.run(sockets=[listener])
+
+
+def _mind_the_public(studio: Studio, listener: socket.socket, *, answer: Answer) -> None:
+    """Serve other machines only once somebody can log in, and say that the wire is open."""
+    if is_public(listener):
+        require_users(studio, listener)
+        answer.notice(OPEN_WIRE)
+
+
 def require_users(studio: Studio, listener: socket.socket) -> None:
     """Check that somebody could log in, before others can reach the studio.
 
@@ -112,10 +158,16 @@ class _Server(uvicorn.Server):
     """Hears signals itself while it runs, and minds those that came before."""
 
     def __init__(
-        self, config: uvicorn.Config, *, stop: StopSignals, when_stopping: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        *,
+        stop: StopSignals,
+        when_stopping: Callable[[], None],
+        when_started: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
         self._stop = stop
+        self._when_started = when_started
         self._when_stopping = when_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -123,6 +175,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self._stop.asked.is_set():
             self.should_exit = True
+        elif not self.should_exit:
+            self._when_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Not said by the signal's handler: that may have interrupted a line that is being written."""

@@ -4,14 +4,18 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from text2song.cli.exits import ExitCode
 from text2song.cli.faults import explained
 from text2song.errors import StudioError, Unavailable, UnexpectedFailure
-from text2song.jobs.threads import ThreadQueue
+from text2song.jobs.hosting import WorkerQueue
 from text2song.studio import Studio
+
+if TYPE_CHECKING:
+    from text2song.worker.main import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -22,12 +26,12 @@ LOADING_SECONDS: Final = 1.0
 class BackgroundWorker:
     """Loads in a thread of its own; torch alone takes seconds to import."""
 
-    def __init__(self, studio: Studio, queue: ThreadQueue) -> None:
+    def __init__(self, studio: Studio, queue: WorkerQueue) -> None:
         self._studio = studio
         self._queue = queue
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._leave: Callable[[], None] | None = None
+        self._worker: Worker | None = None
         self._is_stopping = threading.Event()
         self.failure: StudioError | None = None
         """Why the model could not be loaded."""
@@ -52,7 +56,7 @@ class BackgroundWorker:
                 when_failed()
                 return
             if self._is_stopping.is_set():
-                self._leave_once()
+                self._leave_once(drain_seconds=0.0)
             elif not is_stopping():
                 when_ready()
 
@@ -73,15 +77,29 @@ class BackgroundWorker:
         """
         if self.failure is not None:
             raise self.failure
-        if self._leave is None:
+        if self._worker is None:
             raise Unavailable("the model is still loading. Try again in a moment.")
 
-    def stop(self) -> None:
-        """Hand unfinished jobs back and leave; a model that comes later is not served any more."""
+    def is_healthy(self) -> bool:
+        """Whether it works, or could at once; False while the model loads.
+
+        Raises:
+            UnexpectedFailure: a thread of the worker ended by itself, so that this process is of no use.
+        """
+        if self._worker is None:
+            return False
+        self._worker.require_alive()
+        return self._worker.is_healthy
+
+    def stop(self, *, drain_seconds: float = 0.0) -> None:
+        """Give what runs that long to end, hand back the rest, and leave.
+
+        A model that comes later is not served any more.
+        """
         self._is_stopping.set()
         if self._thread is not None:
             self._thread.join(LOADING_SECONDS)
-        self._leave_once()
+        self._leave_once(drain_seconds=drain_seconds)
 
     def end(self) -> None:
         """The last step of the process, when all else is closed; it may not return.
@@ -92,23 +110,31 @@ class BackgroundWorker:
         if self.failure is not None:
             raise self.failure
         if self.is_loading:
-            # Ending the interpreter under a thread that is inside torch can crash it; all else is in order.
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(0)
+            _end_process(ExitCode.OK)
+
+    def abandon(self) -> None:
+        """End the process now: what it was at is taken up by others when its leases run out."""
+        _end_process(ExitCode.INTERRUPTED)
 
     def _load(self) -> None:
         from text2song.worker.main import Worker  # noqa: PLC0415  # torch: not before somebody needs it
 
         worker = Worker(self._studio, self._queue)
         worker.start()
-        self._leave = worker.stop
+        self._worker = worker
 
-    def _leave_once(self) -> None:
+    def _leave_once(self, *, drain_seconds: float) -> None:
         with self._lock:
-            leave, self._leave = self._leave, None
-        if leave is not None:
-            leave()
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop(drain_seconds=drain_seconds)
+
+
+def _end_process(code: ExitCode) -> None:
+    """Ending the interpreter under a thread that is inside torch can crash it; all else is in order."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _told(error: Exception) -> StudioError:

@@ -11,6 +11,21 @@ STOPPING: Final = (
     "Stopping. What is unfinished goes back to the queue; the next start takes it up. "
     "Ctrl-C again ends it at once."
 )
+STOPPING_ALONE: Final = "Stopping. The workers go on with what is in the queue."
+NO_WORKER_HERE: Final = (
+    "This process makes no takes: TEXT2SONG_QUEUE_URL names a server for workers. Start them with "
+    "`text2song worker`, here or on other machines."
+)
+
+
+def draining(seconds: float) -> str:
+    """What a worker says when it is asked to stop."""
+    if not seconds:
+        return STOPPING
+    return (
+        f"Stopping. What does not end within {seconds:g} seconds goes back to the queue. "
+        "Ctrl-C again ends it at once."
+    )
 
 
 def served_model(settings: Settings) -> Manifest:

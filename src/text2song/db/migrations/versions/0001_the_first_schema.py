@@ -3,6 +3,7 @@
 from typing import Final
 
 import sqlalchemy as sa
+import structlog
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
@@ -10,6 +11,8 @@ revision: Final = "0001"
 down_revision: Final = None
 branch_labels: Final = None
 depends_on: Final = None
+
+log = structlog.get_logger(__name__)
 
 JSON: Final = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 MOMENT: Final = sa.DateTime(timezone=True)
@@ -36,6 +39,29 @@ def upgrade() -> None:
     _create_generation_jobs()
     _index_generation_jobs()
     _create_generation_takes()
+    if op.get_bind().dialect.name == "postgresql":
+        _help_the_search()
+
+
+def _help_the_search() -> None:
+    """An index for `words LIKE '%piece%'`, where the server has the extension for it and lets us.
+
+    Without it, searching for a rare word reads every prompt.
+    """
+    connection = op.get_bind()
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+    except sa.exc.DBAPIError as error:
+        log.info("the search for prompts has no index", reason=str(error.orig))
+        return
+    op.create_index(
+        "ix_prompts_words_trigrams",
+        "prompts",
+        ["words"],
+        postgresql_using="gin",
+        postgresql_ops={"words": "gin_trgm_ops"},
+    )
 
 
 def downgrade() -> None:
@@ -157,8 +183,9 @@ def _create_audio() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_audio_samples_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audio_samples")),
     )
-    for column in ("adapter_id", "codes_path", "peaks_path", "prompt_id", "storage_path"):
+    for column in ("codes_path", "peaks_path", "prompt_id", "storage_path"):
         op.create_index(op.f(f"ix_audio_samples_{column}"), "audio_samples", [column])
+    op.create_index(op.f("ix_audio_samples_adapter_id_id"), "audio_samples", ["adapter_id", "id"])
     op.create_table(
         "doomed_blobs",
         sa.Column("key", sa.String(length=300), nullable=False),
@@ -230,7 +257,7 @@ def _index_generation_jobs() -> None:
     for columns in (
         ("prompt_id",),
         ("retry_of",),
-        ("status", "lease_expires_at"),
+        ("status", "id"),
         ("status", "priority", "id"),
         ("turn_key", "claimed_at"),
     ):

@@ -1,0 +1,1 @@
+"""`text2song blobs`."""

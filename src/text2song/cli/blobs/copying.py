@@ -1,0 +1,50 @@
+"""What `blobs copy` does."""
+
+from pathlib import Path
+from typing import Final
+
+from text2song.audio.recording import AUDIO_FOLDER, CODES_FOLDER, PEAKS_FOLDER
+from text2song.blobs import copying
+from text2song.blobs.copying import CopiedBlobs
+from text2song.blobs.open import folder_of, open_store
+from text2song.cli import opening
+from text2song.cli.answer import Answer
+from text2song.errors import InvalidInput, NotFound
+
+FOLDERS: Final = (AUDIO_FOLDER, PEAKS_FOLDER, CODES_FOLDER)
+"""All that the studio stores bytes in; a test finds one that is missing here."""
+MEGABYTE: Final = 1_000_000
+
+
+def copy(answer: Answer, *, source_url: str, target_url: str, checks_all: bool) -> None:
+    """Copy, and say how much.
+
+    Raises:
+        InvalidSetting: for a URL that names no store.
+        InvalidInput: for one store under two names.
+        NotFound: where there is nothing to copy from.
+        BlobCorrupt, StorageFailed, StorageFull: see `blobs.copying`.
+    """
+    opening.settings_for(answer, is_service=False)
+    if source_url.rstrip("/") == target_url.rstrip("/"):
+        raise InvalidInput("FROM_URL and TO_URL are the same place: name another one.")
+    _require_there(source_url)
+
+    def tell(done: CopiedBlobs) -> None:
+        if not answer.is_json:
+            answer.notice(f"{done.copied + done.kept:,} files, {done.copied_bytes / MEGABYTE:,.1f} MB copied")
+
+    done = copying.copy(
+        open_store(source_url), open_store(target_url), folders=FOLDERS, verifies_all=checks_all, watch=tell
+    )
+    text = (
+        f"Copied {done.copied:,} files ({done.copied_bytes / MEGABYTE:,.1f} MB) and compared their digests; "
+        f"{done.kept:,} were there already. Now set TEXT2SONG_BLOBS_URL to {target_url}."
+    )
+    answer.give({"copied": done.copied, "bytes": done.copied_bytes, "kept": done.kept}, text=text)
+
+
+def _require_there(url: str) -> None:
+    """A folder is made where it is opened; one that is not there holds nothing to copy."""
+    if url.startswith("file:") and not (folder := folder_of(url)).is_dir():
+        raise NotFound(f"there is no folder {Path(folder)}.")

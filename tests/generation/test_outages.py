@@ -1,0 +1,63 @@
+"""A database that goes away for a moment, at the worst moments."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+from sqlalchemy import event, func, select
+
+from tests.benches import Bench
+from text2song.actors import NOBODY, Actor
+from text2song.audio.tables import AudioSample
+from text2song.errors import StorageFailed
+from text2song.generation.tables import GenerationJob
+from text2song.jobs import patience
+from text2song.jobs.columns import JobStatus
+from text2song.studio import Studio, Work
+
+
+class Lossy(Studio):
+    """Loses the answers to commits that are worth losing: they came to pass, and nobody was told."""
+
+    lost: ClassVar[list[str]]
+
+    @contextmanager
+    def work(self, actor: Actor = NOBODY) -> Iterator[Work]:
+        written: list[str] = []
+        with super().work(actor) as unit:
+            event.listen(unit.session, "before_flush", lambda session, *_: note(written, session.new))
+            yield unit
+            job = unit.session.scalars(select(GenerationJob.status)).one_or_none()
+            written += [job] if job == JobStatus.SUCCEEDED else []
+        for name in written:
+            if name not in self.lost:
+                self.lost.append(name)
+                raise StorageFailed("the connection broke before the answer came.")
+
+
+def note(written: list[str], new: Iterator[object]) -> None:
+    written += [type(row).__name__ for row in new if isinstance(row, AudioSample)]
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+def test_a_commit_whose_answer_was_lost_is_not_made_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(Lossy, "lost", [], raising=False)
+    job = bench.desk.submit(num_samples=2)
+    whole = bench.desk
+    studio = whole.studio
+    bench.desk = replace(
+        whole,
+        studio=Lossy(studio.engine, studio.blobs, studio.queue, studio.settings, studio.clock),
+    )
+    bench.work()
+    bench.desk = whole
+    assert Lossy.lost == ["AudioSample", JobStatus.SUCCEEDED]
+    ended = bench.job(job)
+    assert (ended["status"], ended["attempts"], len(ended["samples"])) == ("succeeded", 1, 2)
+    with studio.read() as reader:
+        assert reader.session.scalar(select(func.count()).select_from(AudioSample)) == 2
