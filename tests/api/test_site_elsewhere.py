@@ -21,6 +21,7 @@ from tests.jobs.tls import PAIR
 from tests.servers import free_port
 from tests.studios import Desk
 from text2song.api.main import build_api
+from text2song.studio import Studio
 
 ANY_CERTIFICATE = ("--ignore-certificate-errors",)
 PAGE = """
@@ -85,6 +86,7 @@ class Home:
     page: str
     api: str
     preferences: str = "{}"
+    has_bucket: bool = False
 
 
 SAME_SITE = Home(page="studio.example", api="api.studio.example")
@@ -93,6 +95,7 @@ OTHER_SITE = Home(
     api="127.0.0.1",
     preferences='{"profile": {"cookie_controls_mode": 0}}',  # some browsers keep no cookies of other sites
 )
+BUCKET = Home(page="studio.example", api="api.studio.example", has_bucket=True)
 DONE = {
     "before": 401,
     "signed in": 200,
@@ -115,16 +118,34 @@ def prefer(preferences: str, *, profile: Path) -> Path:
     return profile
 
 
+def furnish(request: pytest.FixtureRequest, desk: Desk, *, home: Home, path: str) -> Studio:
+    """The studio, with the sound in a bucket where there is one."""
+    if not home.has_bucket:
+        return desk.studio
+    blobs = request.getfixturevalue("object_store").open()
+    blobs.put(desk.studio.blobs.read(path), folder="audio", suffix=".flac")
+    return replace(desk.studio, blobs=blobs)
+
+
 @needs_chromium
-@pytest.mark.parametrize("home", [pytest.param(SAME_SITE, id="same"), pytest.param(OTHER_SITE, id="other")])
+@pytest.mark.parametrize(
+    "home",
+    [
+        pytest.param(SAME_SITE, id="beside it"),
+        pytest.param(OTHER_SITE, id="on another site"),
+        pytest.param(BUCKET, id="with a bucket"),
+    ],
+)
 def test_the_page_that_the_settings_name_does_everything_and_another_nothing(
-    desk: Desk, tmp_path: Path, home: Home
+    request: pytest.FixtureRequest, desk: Desk, tmp_path: Path, home: Home
 ) -> None:
     team = gather(desk)
     api_port = free_port()
     pair = tmp_path / "pair.pem"
     pair.write_text(PAIR.lstrip())
     audio_id = team.sample(visibility="shared")
+    path = team.owner.ask("GET", f"/audio/{audio_id}").json()["storage_path"]
+    studio = furnish(request, desk, home=home, path=path)
     site = Site(api=f"https://{home.api}:{api_port}", key=team.owner.key, audio_id=audio_id)
     with serve(site.app(), certificate=pair) as page_port:
         origin = f"https://{home.page}:{page_port}"
@@ -132,7 +153,7 @@ def test_the_page_that_the_settings_name_does_everything_and_another_nothing(
             settings = desk.studio.settings.model_copy(
                 update={"web_origin": (allowed,), "allowed_hosts": (home.api,)}
             )
-            app: Any = build_api(replace(desk.studio, settings=settings))
+            app: Any = build_api(replace(studio, settings=settings))
             profile = prefer(home.preferences, profile=tmp_path / f"as {len(expected)}")
             with (
                 serve(app, port=api_port, certificate=pair),
