@@ -13,10 +13,13 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from text2song.actors import Role
 from text2song.errors import InvalidSetting
 from text2song.names import NOISE_MODEL
 
 PREFIX: Final = "TEXT2SONG_"
+OIDC_CALLBACK: Final = "/session/oidc/callback"
+"""Where an OpenID Connect provider sends browsers back to."""
 BEATS_IN_A_LEASE: Final = 3
 """A lease must outlive a beat that came late and one that failed."""
 
@@ -86,6 +89,30 @@ class Settings(BaseSettings):
     )
     api_key: SecretStr | None = Field(
         default=None, description="The key with which `text2song generate --server URL` logs in there."
+    )
+    oidc_client_id: str = Field(
+        default="", description="The studio's name at the OpenID Connect provider of `TEXT2SONG_OIDC_ISSUER`."
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Its password there. Unset: the provider knows it as a public client."
+    )
+    oidc_redirect_url: str = Field(
+        default="",
+        description="As it is known there: `https://HOST/session/oidc/callback`, HOST being this API's.",
+    )
+    oidc_scope: str = Field(default="openid profile email", description="What the provider is asked to tell.")
+    oidc_claim: str = Field(
+        default="groups", description="What it tells of people by which their roles are decided."
+    )
+    oidc_roles: Annotated[tuple[tuple[Role, str], ...], NoDecode] = Field(
+        default=(),
+        description="Who is let in, as what: `admin=leads, creator=musicians, rater=*`. `*` is everybody "
+        "whom the provider knows; whoever matches none is not let in.",
+    )
+    oidc_issuer: str = Field(  # after the others, which its check needs
+        default="",
+        description="URL of an OpenID Connect provider by which browsers sign in too; needs the extra "
+        "`oidc`. Empty: with keys alone.",
     )
     rate_limit: int = Field(
         default=3000, ge=0, description="Requests a minute of each person who has logged in; 0: no limit."
@@ -164,6 +191,35 @@ class Settings(BaseSettings):
     def _exact_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(_as_browsers_write_it, origins))
 
+    @field_validator("oidc_roles", mode="before")
+    @classmethod
+    def _split_roles(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+        if any(role.strip() not in set(Role) or not value.strip() for role, _, value in pairs):
+            raise ValueError("must be pairs such as admin=leads, creator=musicians, rater=*")
+        return tuple((role.strip(), value.strip()) for role, _, value in pairs)
+
+    @field_validator("oidc_redirect_url", mode="after")
+    @classmethod
+    def _is_our_callback(cls, url: str) -> str:
+        if url:
+            _require_safe(url)
+        if url and urlsplit(url).path != OIDC_CALLBACK:
+            raise ValueError(f"must end with {OIDC_CALLBACK}")
+        return url
+
+    @field_validator("oidc_issuer", mode="after")
+    @classmethod
+    def _has_all_it_needs(cls, url: str, info: ValidationInfo) -> str:
+        if url:
+            _require_safe(url)
+        for name in ("oidc_client_id", "oidc_redirect_url", "oidc_roles"):
+            if url and not info.data.get(name):
+                raise ValueError(f"needs {PREFIX}{name.upper()} too")
+        return url
+
     @field_validator("blobs_public_url", mode="after")
     @classmethod
     def _is_origin(cls, url: str) -> str:
@@ -206,6 +262,15 @@ class Settings(BaseSettings):
     def models_folder(self) -> Path:
         """Where models live on this machine."""
         return self.home / "models"
+
+
+def _require_safe(url: str) -> None:
+    """Nobody reads on the way to it, and it is nothing but a place."""
+    parts = urlsplit(url)
+    is_encrypted = parts.scheme == "https" and bool(parts.hostname)
+    is_here = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if not (is_encrypted or is_here) or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be an https URL without query, such as https://login.example.org/studio")
 
 
 def _as_browsers_write_it(origin: str) -> str:

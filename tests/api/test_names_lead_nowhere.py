@@ -62,12 +62,9 @@ def test_an_address_in_the_place_of_a_name_is_a_name_that_nobody_has(
     ("header", "status"), [("Idempotency-Key", 202), ("X-Request-ID", 202), ("Range", 202), ("Origin", 403)]
 )
 def test_what_is_sent_in_a_header_ends_no_line_of_the_answer(desk: Desk, header: str, status: int) -> None:
-    hostile = "a%0d%0aX-Evil: 1\x85X-Evil: 1\u2028X-Evil: 1"
-    answer = desk.client.post(
-        "/generate",
-        json={"prompt": {"text": "a"}},
-        headers={header: hostile.encode("utf-8")},  # type: ignore[dict-item]
-    )
+    hostile = "a%0d%0aX-Evil: 1\x85X-Evil: 1\u2028X-Evil: 1".encode()
+    headers = [(header.encode(), hostile)]
+    answer = desk.client.post("/generate", json={"prompt": {"text": "a"}}, headers=headers)
     assert answer.status_code in {status, 400, 422}, answer.text
     assert "x-evil" not in answer.headers
     assert not any("evil" in value.lower() for value in answer.headers.values())

@@ -138,6 +138,8 @@ OUTSIDE_OF_THE_DOCUMENT: Final = {
     "GET /docs/{name}",
     "GET /openapi.json",
     "HEAD /openapi.json",
+    "GET /session/oidc",
+    "GET /session/oidc/callback",  # both lead to a login: see test_provider_session.py
     "HEAD /audio/{audio_id}/stream",  # tried above
 }
 """Pages for everybody: they tell of the API, and of nobody's things."""

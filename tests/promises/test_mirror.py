@@ -13,6 +13,7 @@ TESTED_THROUGH: Final = {
     "api/main.py": "studios.py",  # every desk is the whole API, and the API fails where this does
     "api/reference.py": "promises/test_openapi.py",
     "blobs/memory.py": "contracts/test_blobs.py",
+    "api/provider.py": "api/test_provider_session.py",
     "blobs/objects.py": "contracts/test_blobs.py",
     "blobs/store.py": "contracts/test_blobs.py",
     "cli/__main__.py": "cli/test_app.py",

@@ -70,7 +70,7 @@ class Login:
             NotLoggedIn: it is not good.
             TooManyRequests: too many attempts failed from this address.
         """
-        address = _address(request)
+        address = address_of(request)
         self.limits.require_patience(address)
         try:
             return authentication.by_key(reader, key.strip())
@@ -88,7 +88,7 @@ class Login:
         try:
             return authentication.by_key(reader, key.strip())
         except NotLoggedIn:
-            self.limits.count_wrong_key(_address(request))
+            self.limits.count_wrong_key(address_of(request))
             raise
 
     def _by_cookie(self, request: Request, reader: Reader) -> Identity | None:
@@ -126,7 +126,7 @@ def _is_from_afar(request: Request) -> bool:
     return request.client is not None and _is_loopback(request.client.host) is False
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
     """Whom to count for: behind a proxy on this machine, whoever that says it passes on.
 
     The last entry, which the proxy itself has added. One that adds none lets its clients write it; then

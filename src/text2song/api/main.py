@@ -13,6 +13,8 @@ from text2song.api.app import ApiOptions, create_app
 from text2song.api.health import ReadyCheck
 from text2song.api.limits import Limits, open_counts
 from text2song.api.login import Login
+from text2song.api.provider import open_provider
+from text2song.api.provider_session import router as provider_session
 from text2song.api.session import router as session
 from text2song.audio.endpoints import router as audio
 from text2song.db.writable import require_writable
@@ -30,7 +32,7 @@ from text2song.users.endpoints import audit_router, keys_router, users_router
 
 log = structlog.get_logger(__name__)
 
-PEOPLE: Final = (session, users_router, keys_router, audit_router)
+PEOPLE: Final = (session, provider_session, users_router, keys_router, audit_router)
 ROUTERS: Final = (prompts, generate, audio, samples_router, models, *PEOPLE)
 SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
 """The built web studio, where the package carries one."""
@@ -82,6 +84,7 @@ def build_api(
     counts = open_counts(settings.queue_url)
     limits = Limits(counts, clock=studio.clock, requests_a_minute=settings.rate_limit)
     app.state.login = Login(studio, limits, is_public=is_public)
+    app.state.provider = open_provider(settings, clock=studio.clock)
     app.state.identify = app.state.login.identify
     app.state.is_stopping = is_stopping
     app.state.generation_watcher = Watcher(sequences)

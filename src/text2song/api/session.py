@@ -39,7 +39,13 @@ def sign_in(body: SessionIn, request: Request, response: Response, studio: Studi
         token = sessions.begin(work, shown)
         identity = authentication.by_session(work, token)
         answer = _describe(work, identity, is_login_required=is_required)
-    _write_cookie(request, response, token, lifetime_seconds=_LIFETIME_SECONDS)
+    write_cookie(
+        request,
+        response,
+        token,
+        lifetime_seconds=_LIFETIME_SECONDS,
+        is_elsewhere=is_of_another_site(request),
+    )
     return answer
 
 
@@ -58,7 +64,7 @@ def sign_out(request: Request, work: AccountWorkUnit, response: Response) -> Non
     identity: Identity = request.state.identity
     if identity.session_id is not None:
         sessions.end(work, identity.session_id)
-    _write_cookie(request, response, "", lifetime_seconds=0)
+    write_cookie(request, response, "", lifetime_seconds=0, is_elsewhere=is_of_another_site(request))
 
 
 def _describe(reader: Reader, identity: Identity, *, is_login_required: bool) -> SessionOut:
@@ -72,11 +78,19 @@ def _describe(reader: Reader, identity: Identity, *, is_login_required: bool) ->
     )
 
 
-def _write_cookie(request: Request, response: Response, token: str, *, lifetime_seconds: int) -> None:
+def is_of_another_site(request: Request) -> bool:
+    """Whether the browser itself says that another site's page asks."""
+    return request.headers.get("sec-fetch-site") == "cross-site"
+
+
+def write_cookie(
+    request: Request, response: Response, token: str, *, lifetime_seconds: int, is_elsewhere: bool
+) -> None:
+    """Set the session's cookie, for a studio whose own page `is_elsewhere` or here."""
     studio: Studio = request.app.state.studio
-    is_elsewhere = request.headers.get("sec-fetch-site") == "cross-site"
     is_encrypted = request.url.scheme == "https" or any(
-        origin.startswith("https:") for origin in studio.settings.web_origin
+        place.startswith("https:")
+        for place in (*studio.settings.web_origin, studio.settings.oidc_redirect_url)
     )
     same_site: Literal["none", "strict"] = "none" if is_elsewhere else "strict"
     response.headers.update(NOT_KEPT)

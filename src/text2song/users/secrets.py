@@ -15,7 +15,6 @@ KEY_LENGTH: Final = 47
 """The prefix and 43 letters, which is 32 bytes in URL-safe base64."""
 SHOWN_LETTERS: Final = 12
 """Of a key, by which its owner knows it again; the rest is still 208 bits."""
-_CSRF_PURPOSE: Final = b"text2song csrf"
 
 
 def new_key() -> str:
@@ -48,4 +47,13 @@ def csrf_token_of(token: str) -> str:
     A page of another site can have the cookie sent, and cannot read it; this follows from it and not
     the other way round, so nothing needs to be stored.
     """
-    return hmac.new(token.encode(), _CSRF_PURPOSE, hashlib.sha256).hexdigest()
+    return word_from(token, "csrf")
+
+
+def word_from(secret: str, purpose: str) -> str:
+    """A word for one purpose that follows from a secret, and from which nothing follows.
+
+    >>> len(word_from("secret", "state")), word_from("secret", "state") == word_from("secret", "nonce")
+    (64, False)
+    """
+    return hmac.new(secret.encode(), f"text2song {purpose}".encode(), hashlib.sha256).hexdigest()

@@ -15,8 +15,8 @@ from text2song.users.tables import LoginSession
 LIFETIME: Final = dt.timedelta(days=14)
 
 
-def begin(work: Work, shown: Identity) -> str:
-    """Sign in whoever showed a key; answers the token for the cookie. Their sessions that are over go."""
+def begin(work: Work, shown: Identity, *, lifetime: dt.timedelta = LIFETIME) -> str:
+    """Sign somebody in; answers the token for the cookie. Their sessions that are over go."""
     now = work.clock()
     user_id = shown.actor.user_id
     if user_id is None:
@@ -29,7 +29,7 @@ def begin(work: Work, shown: Identity) -> str:
         key_id=shown.key_id,
         digest=digest_of(token),
         created_at=now,
-        expires_at=now + LIFETIME,
+        expires_at=now + lifetime,
     )
     work.session.add(session)
     work.session.flush()

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, false
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from text2song.actors import Role
@@ -51,7 +51,7 @@ class ApiKey(Identified, Base):
 
 
 class LoginSession(Identified, Base):
-    """A browser that was signed in with a key; ends when the key does."""
+    """A browser that was signed in with a key, and ends when the key does; or by a provider."""
 
     __tablename__ = "login_sessions"
 
@@ -62,6 +62,18 @@ class LoginSession(Identified, Base):
     created_at: Mapped[dt.datetime]
     expires_at: Mapped[dt.datetime]
     revoked_at: Mapped[dt.datetime | None]
+
+
+class LoginIdentity(Identified, Base):
+    """By what an OpenID Connect provider knows a person: no name and no address, which may be given anew."""
+
+    __tablename__ = "login_identities"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    issuer: Mapped[str] = mapped_column(String(500))
+    subject: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[dt.datetime]
 
 
 class AuditEntry(Identified, Base):

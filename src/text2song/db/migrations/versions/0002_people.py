@@ -25,6 +25,7 @@ def upgrade() -> None:
     """Apply."""
     _extend_users()
     _create_keys_and_sessions()
+    _create_identities()
     _create_audit_entries()
     with op.batch_alter_table("prompts") as table:
         table.add_column(_visibility())
@@ -46,7 +47,7 @@ def downgrade() -> None:
     with op.batch_alter_table("prompts") as table:
         table.drop_constraint(op.f("uq_prompts_id_visibility"), type_="unique")
         table.drop_column("visibility")
-    for table_name in ("audit_entries", "login_sessions", "api_keys"):
+    for table_name in ("audit_entries", "login_identities", "login_sessions", "api_keys"):
         op.drop_table(table_name)
     with op.batch_alter_table("users") as table:
         for column in (
@@ -106,6 +107,21 @@ def _create_keys_and_sessions() -> None:
     )
     for column in ("user_id", "key_id"):
         op.create_index(op.f(f"ix_login_sessions_{column}"), "login_sessions", [column])
+
+
+def _create_identities() -> None:
+    op.create_table(
+        "login_identities",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("issuer", sa.String(length=500), nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_login_identities_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_login_identities")),
+        sa.UniqueConstraint("issuer", "subject", name=op.f("uq_login_identities_issuer_subject")),
+    )
+    op.create_index(op.f("ix_login_identities_user_id"), "login_identities", ["user_id"])
 
 
 def _create_audit_entries() -> None:
