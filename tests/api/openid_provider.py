@@ -6,6 +6,7 @@ do on its page is no matter here.
 
 import base64
 import datetime as dt
+import functools
 import hashlib
 import hmac
 import json
@@ -32,7 +33,9 @@ Lie = Callable[[dict[str, Any]], dict[str, Any]]
 """What becomes of a token's claims."""
 
 
-def new_key(key_id: str) -> RSAKey:
+@functools.cache
+def key_named(key_id: str) -> RSAKey:
+    """Made once: it takes a while."""
     return RSAKey.generate_key(2048, {"kid": key_id})
 
 
@@ -53,7 +56,7 @@ class OpenIdProvider:
     person: dict[str, Any] = field(
         default_factory=lambda: {"sub": "ada-1", "name": "Ada", "groups": ["band"]}
     )
-    key: RSAKey = field(default_factory=lambda: new_key("first"))
+    key: RSAKey = field(default_factory=lambda: key_named("first"))
     issuer: str = ""
     told_issuer: str | None = None
     lie: Lie = field(default=lambda claims: claims)
@@ -134,7 +137,7 @@ class OpenIdProvider:
         return f"{packed({'alg': 'none', 'kid': self.key.kid})}.{packed(claims)}."
 
     def signed_by_another(self, claims: dict[str, Any]) -> str:
-        return jwt.encode({"alg": "RS256", "kid": self.key.kid}, claims, new_key(str(self.key.kid)))
+        return jwt.encode({"alg": "RS256", "kid": self.key.kid}, claims, key_named("another"))
 
 
 @contextmanager

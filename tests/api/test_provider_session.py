@@ -1,7 +1,10 @@
 """Signing in by way of a real OpenID Connect provider, an honest one and a lying one."""
 
 import queue
+import socket
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +20,13 @@ from starlette.routing import Route
 
 from tests.api.browser import looked_at, needs_chromium
 from tests.api.edge import serve
-from tests.api.openid_provider import CLIENT_ID, CLIENT_SECRET, OpenIdProvider, new_key, serving
+from tests.api.openid_provider import CLIENT_ID, CLIENT_SECRET, OpenIdProvider, key_named, serving
 from tests.servers import free_port
 from tests.studios import Clock
 from tests.users.people import add_person
 from text2song.api.login import CSRF_HEADER, SESSION_COOKIE
 from text2song.api.main import build_api
-from text2song.api.provider import KEEP_SECONDS
+from text2song.api.provider import ANSWER_SECONDS, KEEP_SECONDS, PAUSE_SECONDS
 from text2song.api.provider_session import ATTEMPT_COOKIE
 from text2song.settings import load_settings
 from text2song.studio import Studio
@@ -225,6 +228,9 @@ LIES: dict[str, Callable[[OpenIdProvider], object]] = {
     "of nobody": lambda it: setattr(
         it, "lie", lambda claims: {name: value for name, value in claims.items() if name != "sub"}
     ),
+    "of too long an id": lambda it: setattr(it, "lie", lambda claims: claims | {"sub": "x" * 256}),
+    "of a strange id": lambda it: setattr(it, "lie", lambda claims: claims | {"sub": "a\x00b"}),
+    "of an id that is a number": lambda it: setattr(it, "lie", lambda claims: claims | {"sub": 7}),
     "for another access": lambda it: setattr(it, "lie", lambda claims: claims | {"at_hash": "x"}),
     "unsigned": lambda it: setattr(it, "sign", it.unsigned),
     "signed with the public key": lambda it: setattr(it, "sign", it.signed_with_the_public_key),
@@ -287,13 +293,13 @@ def test_many_failures_from_one_address_are_answered_no_more(client: TestClient)
     assert found == [401] * 10 + [429] * 2
 
 
-def test_a_new_key_of_the_provider_is_learnt_and_the_rest_is_remembered(
+def test_a_key_named_of_the_provider_is_learnt_and_the_rest_is_remembered(
     client: TestClient, provider: OpenIdProvider, clock: Clock
 ) -> None:
     sign_in(client)
     sign_in(client)
     assert provider.asked == ["discover", "keys"]
-    provider.key = new_key("second")
+    provider.key = key_named("second")
     sign_in(client)
     assert provider.asked == ["discover", "keys"] * 2
     clock.advance(KEEP_SECONDS + 1)
@@ -312,6 +318,29 @@ def test_a_provider_out_of_order_or_another_one_is_said_so(studio: Studio, provi
     nobody = with_provider(studio, provider, ISSUER=f"http://127.0.0.1:{free_port()}")
     with new_browser(nobody) as client:
         assert client.get(BEGIN).status_code == 503
+
+
+def test_a_provider_that_is_out_of_order_is_left_in_peace_for_a_moment(
+    client: TestClient, provider: OpenIdProvider, clock: Clock
+) -> None:
+    provider.status = 500
+    assert [client.get(BEGIN).status_code for _ in range(3)] == [503] * 3
+    assert provider.asked == ["discover"]
+    provider.status = 200
+    clock.advance(PAUSE_SECONDS)
+    assert client.get(BEGIN).status_code == 303
+
+
+def test_a_provider_that_keeps_one_waiting_keeps_nobody_else(studio: Studio, clock: Clock) -> None:
+    """Else a few browsers could take every thread that the studio has."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_one = OpenIdProvider(clock, issuer=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with new_browser(with_provider(studio, silent_one)) as client, ThreadPoolExecutor(4) as pool:
+            began = time.monotonic()
+            answers = [pool.submit(client.get, BEGIN) for _ in range(4)]
+            ended = [(answer.result().status_code, time.monotonic() - began) for answer in answers]
+    assert {status for status, _ in ended} == {503}
+    assert max(seconds for _, seconds in ended) < 2 * ANSWER_SECONDS
 
 
 def test_a_wrong_secret_is_the_provider_s_to_refuse(studio: Studio, provider: OpenIdProvider) -> None:

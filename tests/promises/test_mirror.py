@@ -11,16 +11,14 @@ DECLARATIONS: Final = {"tables.py", "schemas.py", "examples.py"}
 """What a feature declares is tested by its endpoints' tests, which read and write every field of it."""
 TESTED_THROUGH: Final = {
     "api/main.py": "studios.py",  # every desk is the whole API, and the API fails where this does
+    "api/provider.py": "api/test_provider_session.py",
     "api/reference.py": "promises/test_openapi.py",
     "blobs/memory.py": "contracts/test_blobs.py",
-    "api/provider.py": "api/test_provider_session.py",
     "blobs/objects.py": "contracts/test_blobs.py",
     "blobs/store.py": "contracts/test_blobs.py",
     "cli/__main__.py": "cli/test_app.py",
     "cli/blobs/copying.py": "cli/blobs/test_command.py",
     "cli/db/copying.py": "cli/db/test_command.py",
-    "cli/key/keeping.py": "cli/key/test_command.py",
-    "cli/user/people.py": "cli/user/test_command.py",
     "cli/db/upgrading.py": "cli/db/test_command.py",
     "cli/doctor/checks_of_parts.py": "cli/doctor/test_command.py",
     "cli/doctor/checks_of_queue.py": "cli/doctor/test_command.py",
@@ -30,10 +28,12 @@ TESTED_THROUGH: Final = {
     "cli/generate/access.py": "cli/generate/test_command.py",  # a protocol
     "cli/generate/local.py": "cli/generate/test_command.py",
     "cli/generate/making.py": "cli/generate/test_command.py",
+    "cli/key/keeping.py": "cli/key/test_command.py",
     "cli/model/listing.py": "cli/model/test_command.py",
     "cli/model/stocking.py": "cli/model/test_command.py",
     "cli/opening.py": "cli/generate/test_command.py",
     "cli/serve/serving.py": "cli/serve/test_command.py",
+    "cli/user/people.py": "cli/user/test_command.py",
     "cli/worker/notices.py": "cli/test_interruptions.py",
     "cli/worker/working.py": "cli/worker/test_command.py",
     "db/migrations/env.py": "db/test_schema.py",
@@ -53,6 +53,7 @@ TESTED_THROUGH: Final = {
     "model/row.py": "model/test_musicgen.py",
     "model/shapes.py": "model/test_configuration.py",
     "names.py": "model/test_noise.py",
+    "users/identities.py": "api/test_provider_session.py",
     "users/queries.py": "users/test_endpoints.py",
     "users/sessions.py": "users/test_authentication.py",
     "worker/handlers.py": "worker/test_main.py",

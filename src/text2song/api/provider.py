@@ -28,7 +28,13 @@ ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES25
 ANSWER_SECONDS: Final = 5.0
 KEEP_SECONDS: Final = 600
 """How long what it says of itself is believed; for a key that is not among its keys it is asked at once."""
+PATIENCE_SECONDS: Final = 1.0
+"""For another thread that asks already: whoever cannot sign in must not keep the others from working."""
+PAUSE_SECONDS: Final = 10
+"""Before a provider that did not answer is asked again."""
 CLOCKS_APART_SECONDS: Final = 60
+SUBJECT_LETTERS: Final = 255
+"""OpenID Connect Core 1.0, section 2."""
 _SIGN_IN_AGAIN: Final = "sign in again, from the beginning."
 
 log = structlog.get_logger(__name__)
@@ -73,6 +79,7 @@ class Provider:
         self._clock = clock
         self._lock = threading.Lock()
         self._told: _Told | None = None
+        self._failed_at: float | None = None
 
     def way(self, attempt: Attempt) -> str:
         """Where the browser goes to sign in.
@@ -158,6 +165,7 @@ class Provider:
             }
             claims = CodeIDToken(token.claims, token.header, expected, about)
             claims.validate(now=int(self._clock().timestamp()), leeway=CLOCKS_APART_SECONDS)
+            _require_subject(claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             log.warning("a token of the provider is not believed", error=type(error).__name__)
             raise NotLoggedIn(f"what the provider says cannot be believed: {_SIGN_IN_AGAIN}") from error
@@ -193,12 +201,27 @@ class Provider:
 
     def _about(self, *, than: _Told | None = None) -> _Told:
         """What it says of itself: as of some minutes ago, or newer `than` that."""
-        with self._lock:
+        if not self._lock.acquire(timeout=PATIENCE_SECONDS):
+            raise Unavailable("the provider for signing in is slow to answer: try again in a minute.")
+        try:
             now = self._clock().timestamp()
             told = self._told
             if told is None or told is than or now - told.at > KEEP_SECONDS:
-                self._told = told = self._discovered(at=now)
+                self._told = told = self._discovered_again(at=now)
             return told
+        finally:
+            self._lock.release()
+
+    def _discovered_again(self, *, at: float) -> _Told:
+        if self._failed_at is not None and at - self._failed_at < PAUSE_SECONDS:
+            raise Unavailable("the provider for signing in did not answer a moment ago: try again soon.")
+        try:
+            told = self._discovered(at=at)
+        except Unavailable:
+            self._failed_at = at
+            raise
+        self._failed_at = None
+        return told
 
     def _discovered(self, *, at: float) -> _Told:
         issuer = self._settings.oidc_issuer
@@ -254,6 +277,14 @@ def _object(answer: httpx2.Response) -> dict[str, Any]:
         log.warning("the provider answers with something else than JSON", status=answer.status_code)
         raise Unavailable("the provider for signing in answers with nonsense: tell an admin.")
     return told
+
+
+def _require_subject(claims: Mapping[str, Any]) -> None:
+    subject = claims["sub"]
+    if not isinstance(subject, str) or not (subject.isascii() and subject.isprintable()):
+        raise ValueError("the subject is no id")
+    if not 0 < len(subject) <= SUBJECT_LETTERS:
+        raise ValueError("the subject is too long for an id, or empty")
 
 
 def _values(claims: Mapping[str, Any], name: str) -> frozenset[str]:
