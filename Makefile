@@ -12,7 +12,7 @@ SET_UP := python=$$(sh tools/find_python.sh) && "$$python" tools/set_up.py
 MODEL_LAYER_TESTS := $(wildcard tests/music tests/artifacts tests/model tests/tuning)
 SITE := $(if $(wildcard web/package.json),site)
 
-.PHONY: help setup studio test check proof format lint types contracts check-model-layer check-server constraints
+.PHONY: help setup studio test check proof format lint types contracts check-model-layer check-server constraints audit
 .PHONY: site installed-studio installed-dev installed-model installed-s3
 
 help: ## list the targets
@@ -60,6 +60,10 @@ check-server: installed-dev installed-s3 ## run every test that check-model-laye
 
 constraints: installed-dev ## refresh constraints.txt to the newest versions that fit
 	@$(BIN)/python -m tools.refresh_constraints
+
+# Strict, or packages that nobody could look up would pass; without pip, since every version is in the file.
+audit: installed-dev ## ask pypi.org whether a pinned package has a known weakness
+	@$(BIN)/uv tool run pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 site: installed-studio ## build the web studio into the package, where its sources are
 	@$(BIN)/python tools/build_site.py

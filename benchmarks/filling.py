@@ -122,6 +122,7 @@ def _prompt(sql: Sql) -> dict[str, str]:
         "text": words,
         "words": words,
         "attributes": sql.json({"mood": "calm", "tempo": 84}),
+        "visibility": "'private'",
         "created_at": sql.moment("n"),
     }
 
@@ -129,6 +130,7 @@ def _prompt(sql: Sql) -> dict[str, str]:
 def _job(sql: Sql) -> dict[str, str]:
     return {
         "prompt_id": sql.id("n / 10", PROMPTS_OF),
+        "visibility": "'private'",
         "sentence": "'slow piano number ' || n",
         "model": f"'{MODEL}'",
         "num_samples": "1",
@@ -179,6 +181,7 @@ def _sample(sql: Sql) -> dict[str, str]:
     return {
         "id": sql.id("n", SAMPLES_OF),
         "prompt_id": sql.id("n", PROMPTS_OF),
+        "visibility": "'private'",
         "adapter_id": f"CASE WHEN n % 2 = 0 THEN {sql.id('1', ADAPTERS_OF)} END",
         **{name: f"'{name}/' || {sql.digest('n')}" for name in ("storage_path", "peaks_path", "codes_path")},
         "sha256": sql.digest("n"),

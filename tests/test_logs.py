@@ -9,6 +9,7 @@ import structlog
 
 from text2song.errors import InvalidSetting
 from text2song.logs import configure_logging
+from text2song.users.secrets import new_key
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,23 @@ def test_tracebacks_never_show_what_variables_hold(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().err
     assert "ValueError" in shown
     assert password not in shown
+
+
+@pytest.mark.parametrize("json", [True, False])
+def test_a_key_is_blotted_out_wherever_it_came_from(
+    capsys: pytest.CaptureFixture[str], *, json: bool
+) -> None:
+    configure_logging(json=json, level="info")
+    key = new_key()
+    structlog.stdlib.get_logger().info(f"asked for /{key}", path=f"/a/{key}/b", nested={"key": [key]})
+    logging.getLogger("library").warning("sent %s", f"Bearer {key}")
+    try:
+        int(key)
+    except ValueError as error:  # whose words name it
+        structlog.stdlib.get_logger().error("broke", exc_info=error)
+    shown = capsys.readouterr().err
+    assert key[4:] not in shown
+    assert shown.count("t2s_***") >= 5
 
 
 def test_the_level_is_kept_and_the_access_log_is_silent(capsys: pytest.CaptureFixture[str]) -> None:

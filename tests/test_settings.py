@@ -22,6 +22,20 @@ DEFAULTS: dict[str, object] = {
     "device": "cpu",
     "capacity": 8,
     "allowed_hosts": ("127.0.0.1", "localhost", "[::1]"),
+    "web_origin": (),
+    "require_login": False,
+    "api_key": None,
+    "oidc_client_id": "",
+    "oidc_client_secret": None,
+    "oidc_redirect_url": "",
+    "oidc_scope": "openid profile email",
+    "oidc_claim": "groups",
+    "oidc_roles": (),
+    "oidc_issuer": "",
+    "rate_limit": 3000,
+    "quota_queued_jobs": None,
+    "quota_minutes_a_day": None,
+    "quota_storage_bytes": None,
     "max_body_bytes": 1_048_576,
     "max_queued_jobs": 1000,
     "lease_seconds": 15.0,
@@ -36,6 +50,7 @@ DEFAULTS: dict[str, object] = {
     "log_level": "INFO",
     "log_json": None,
 }
+CALLBACK = "https://studio.example/session/oidc/callback"
 GIVEN: dict[str, tuple[str, object]] = {
     "home": ("/srv/studio", Path("/srv/studio")),
     "database_url": ("sqlite:////srv/rows.db", "sqlite:////srv/rows.db"),
@@ -49,6 +64,23 @@ GIVEN: dict[str, tuple[str, object]] = {
     "device": ("cuda:1", "cuda:1"),
     "capacity": ("2", 2),
     "allowed_hosts": (" studio.example , 10.0.0.7,, ", ("studio.example", "10.0.0.7")),
+    "web_origin": (
+        "https://Studio.Example/ , http://localhost:3000,https://a.example:443,http://[::1]:80",
+        ("https://studio.example", "http://localhost:3000", "https://a.example", "http://[::1]"),
+    ),
+    "require_login": ("true", True),
+    "api_key": ("t2s_abc", SecretStr("t2s_abc")),
+    "oidc_client_id": ("studio", "studio"),
+    "oidc_client_secret": ("sesame", SecretStr("sesame")),
+    "oidc_redirect_url": (CALLBACK, CALLBACK),
+    "oidc_scope": ("openid groups", "openid groups"),
+    "oidc_claim": ("roles", "roles"),
+    "oidc_roles": ("admin=leads, rater=*", (("admin", "leads"), ("rater", "*"))),
+    "oidc_issuer": ("https://login.example/a", "https://login.example/a"),
+    "rate_limit": ("0", 0),
+    "quota_queued_jobs": ("5", 5),
+    "quota_minutes_a_day": ("60", 60),
+    "quota_storage_bytes": ("1000000000", 1_000_000_000),
     "max_body_bytes": ("2048", 2048),
     "max_queued_jobs": ("7", 7),
     "lease_seconds": ("30", 30.0),
@@ -63,6 +95,8 @@ GIVEN: dict[str, tuple[str, object]] = {
     "log_level": ("debug", "DEBUG"),
     "log_json": ("true", True),
 }
+
+NEEDED = {"oidc_issuer": ("oidc_client_id", "oidc_redirect_url", "oidc_roles")}
 
 
 def variable(name: str) -> str:
@@ -80,8 +114,9 @@ def test_every_setting_is_in_these_tests_and_describes_itself() -> None:
 
 @pytest.mark.parametrize("name", GIVEN)
 def test_each_variable_is_read(name: str) -> None:
-    text, value = GIVEN[name]
-    assert load_settings({variable(name): text}).model_dump() == DEFAULTS | {name: value}
+    names = (name, *NEEDED.get(name, ()))
+    read = load_settings({variable(each): GIVEN[each][0] for each in names})
+    assert read.model_dump() == DEFAULTS | {each: GIVEN[each][1] for each in names}
 
 
 @pytest.mark.parametrize("name", GIVEN)
@@ -117,6 +152,16 @@ def test_a_misspelt_name_is_refused_and_the_right_ones_are_listed() -> None:
         ("capacity", "0", "greater than or equal to 1"),
         ("capacity", "65", "less than or equal to 64"),
         ("capacity", "many", "valid integer"),
+        ("web_origin", "*", "exact origins such as https://studio.example"),
+        ("web_origin", "https://*.studio.example", "exact origins"),
+        ("web_origin", "studio.example", "exact origins"),
+        ("web_origin", "ftp://studio.example", "exact origins"),
+        ("web_origin", "https://studio.example/page", "exact origins"),
+        ("web_origin", "https://me@studio.example", "exact origins"),
+        ("web_origin", "https://studio.example:port", "exact origins"),
+        ("web_origin", "null", "exact origins"),
+        ("rate_limit", "-1", "greater than or equal to 0"),
+        ("quota_minutes_a_day", "-1", "greater than or equal to 0"),
         ("max_body_bytes", "1000", "greater than or equal to 1024"),
         ("max_queued_jobs", "0", "greater than or equal to 1"),
         ("lease_seconds", "0.5", "greater than or equal to 1"),
@@ -138,6 +183,13 @@ def test_a_misspelt_name_is_refused_and_the_right_ones_are_listed() -> None:
         ("device", "gpu", "should match pattern"),
         ("drain_seconds", "-1", "greater than or equal to 0"),
         ("drain_seconds", "for ever", "valid number"),
+        ("oidc_roles", "boss=leads", "must be pairs such as admin=leads"),
+        ("oidc_roles", "admin", "must be pairs such as admin=leads"),
+        ("oidc_redirect_url", "http://studio.example/session/oidc/callback", "must be an https URL"),
+        ("oidc_redirect_url", "https://studio.example/elsewhere", "must end with /session/oidc/callback"),
+        ("oidc_issuer", "http://login.example", "must be an https URL"),
+        ("oidc_issuer", "https://login.example?a=b", "must be an https URL"),
+        ("oidc_issuer", "https://login.example", "needs TEXT2SONG_OIDC_CLIENT_ID too"),
         ("log_level", "loud", "must be DEBUG, INFO, WARNING or ERROR"),
         ("log_json", "perhaps", "valid boolean"),
         ("home", "~nobody_of_this_name/studio", "write the whole path"),
@@ -179,6 +231,29 @@ def test_any_folder_can_be_the_home(tmp_path: Path, folder: str) -> None:
 def test_the_urls_win_over_the_home() -> None:
     settings = load_settings({"TEXT2SONG_DATABASE_URL": "sqlite:////a", "TEXT2SONG_BLOBS_URL": "file:///b"})
     assert (settings.database, settings.blobs) == ("sqlite:////a", "file:///b")
+
+
+def test_a_key_is_not_shown_with_the_settings() -> None:
+    settings = load_settings({"TEXT2SONG_API_KEY": "t2s_abc"})
+    assert "abc" not in repr(settings)
+    assert "abc" not in str(settings.model_dump())
+
+
+def test_the_provider_s_settings_are_whole_or_not_at_all_and_tell_no_secret() -> None:
+    given = {
+        "TEXT2SONG_OIDC_ISSUER": "https://login.example/studio",
+        "TEXT2SONG_OIDC_CLIENT_ID": "studio",
+        "TEXT2SONG_OIDC_CLIENT_SECRET": "sesame",
+        "TEXT2SONG_OIDC_REDIRECT_URL": "https://studio.example/session/oidc/callback",
+        "TEXT2SONG_OIDC_ROLES": "admin=leads, creator = band ,rater=*",
+    }
+    settings = load_settings(given)
+    assert settings.oidc_roles == (("admin", "leads"), ("creator", "band"), ("rater", "*"))
+    assert "sesame" not in f"{settings} {settings!r} {settings.model_dump()}"
+    for name in ("CLIENT_ID", "REDIRECT_URL", "ROLES"):
+        missing = {key: value for key, value in given.items() if not key.endswith(name)}
+        with pytest.raises(InvalidSetting, match=f"needs TEXT2SONG_OIDC_{name} too"):
+            load_settings(missing)
 
 
 def test_settings_do_not_change() -> None:

@@ -11,12 +11,13 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from tests.studios import START, Clock, ListeningQueue
+from text2song.actors import NOBODY, Actor
 from text2song.db import engine as engines
 from text2song.db.engine import open_engine
 from text2song.errors import DatabaseBusy, InvalidInput, InvalidSetting, StorageFailed, StudioError
 from text2song.jobs.queue import SilentQueue
 from text2song.settings import load_settings
-from text2song.studio import NOBODY, Actor, Reader, Studio, Work, open_studio, utc_now
+from text2song.studio import Reader, Studio, Work, open_studio, utc_now
 from text2song.users.tables import User
 
 

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import insert, select, text
 
 from tests.studios import START, ListeningQueue
+from text2song.actors import NOBODY
 from text2song.errors import InvalidInput
 from text2song.studio import Studio
 from text2song.units import ReaderUnit, StudioUnit, WorkUnit
@@ -61,6 +62,7 @@ def client(studio: Studio) -> Iterator[TestClient]:
     app = FastAPI()
     app.include_router(router)
     app.state.studio = studio
+    app.state.identify = lambda *_: NOBODY
     with TestClient(app, raise_server_exceptions=False) as opened:
         yield opened
 

@@ -14,20 +14,26 @@ Nothing here knows of either. A `code` is stable: scripts may rely on it.
     ├── Refused                        refused               not allowed from here
     │   ├── ForeignHost                foreign_host
     │   ├── ForeignOrigin              foreign_origin
-    │   └── ProxyRefused               proxy_refused
+    │   ├── ProxyRefused               proxy_refused
+    │   ├── NotLoggedIn                not_logged_in         say who you are
+    │   ├── Forbidden                  forbidden             role or key do not allow it
+    │   └── CsrfFailed                 csrf_failed           a cookie alone changes nothing
     ├── TooLarge                       too_large             the body is over the limit
     ├── RangeUnsatisfiable             range_unsatisfiable   the bytes asked for do not exist
     ├── Unavailable                    unavailable           try again later
     │   ├── NoModelServed              no_model_served
     │   ├── DatabaseBusy               database_busy
     │   ├── StorageFull                storage_full
-    │   └── StorageFailed              storage_failed
+    │   ├── StorageFailed              storage_failed
+    │   ├── QuotaExceeded              quota_exceeded        a person's share is used up
+    │   └── TooManyRequests            too_many_requests
     ├── SetupError                     setup_error           the installation is not as it must be
     │   ├── MissingPart                missing_part          a package or program is not installed
     │   ├── DatabaseDamaged            database_damaged
     │   ├── SchemaTooNew               schema_too_new
     │   ├── SchemaTooOld               schema_too_old
     │   ├── PortInUse                  port_in_use
+    │   ├── LoginNotSetUp              login_not_set_up      a public address, and no users
     │   └── InvalidSetting             invalid_setting
     ├── ModelError                     model_error           the neural network or its files
     │   ├── ModelMissing               model_missing
@@ -108,6 +114,18 @@ class ProxyRefused(Refused):
     code = "proxy_refused"
 
 
+class NotLoggedIn(Refused):
+    code = "not_logged_in"
+
+
+class Forbidden(Refused):
+    code = "forbidden"
+
+
+class CsrfFailed(Refused):
+    code = "csrf_failed"
+
+
 class TooLarge(StudioError):
     code = "too_large"
 
@@ -142,6 +160,19 @@ class StorageFailed(Unavailable):
     code = "storage_failed"
 
 
+class QuotaExceeded(Unavailable):
+    code = "quota_exceeded"
+
+
+class TooManyRequests(Unavailable):
+    code = "too_many_requests"
+
+    def __init__(self, message: str, *, field: str | None = None, retry_after_seconds: int = 60) -> None:
+        super().__init__(message, field=field)
+        self.retry_after_seconds = retry_after_seconds
+        """When there is room again."""
+
+
 class SetupError(StudioError):
     code = "setup_error"
 
@@ -164,6 +195,10 @@ class SchemaTooOld(SetupError):
 
 class PortInUse(SetupError):
     code = "port_in_use"
+
+
+class LoginNotSetUp(SetupError):
+    code = "login_not_set_up"
 
 
 class InvalidSetting(SetupError):

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from text2song.names import HIDDEN_KEY, KEY_SHAPE
+
 HIDDEN: Final = "***"
 SHORTEST: Final = 8
 """Characters. Hiding a shorter secret wherever it stands would riddle every line with holes."""
@@ -21,7 +23,7 @@ _SECRET_NAME: Final = re.compile(
 """Whole words at the end: `token_ids` are the numbers of words, and no secret."""
 _HEADERS: Final = "(?:proxy-)?authorization|(?:set-)?cookie|x-csrf-token"
 _LOOKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    (re.compile(r"\bt2s_[A-Za-z0-9_-]{8,}"), f"t2s_{HIDDEN}"),
+    (re.compile(KEY_SHAPE), HIDDEN_KEY),
     (re.compile(r"(?i)\b(bearer|basic)\s+(?=[^\s\"']{16})[A-Za-z0-9._~+/=-]+"), rf"\1 {HIDDEN}"),
     (  # {"Cookie": "..."}, ('cookie', '...')
         re.compile(rf"(?i)\b({_HEADERS})([\"']\s*[:=,]\s*)([\"']).*?(\3|$)", re.MULTILINE),

@@ -13,10 +13,13 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from text2song.actors import Role
 from text2song.errors import InvalidSetting
 from text2song.names import NOISE_MODEL
 
 PREFIX: Final = "TEXT2SONG_"
+OIDC_CALLBACK: Final = "/session/oidc/callback"
+"""Where an OpenID Connect provider sends browsers back to."""
 BEATS_IN_A_LEASE: Final = 3
 """A lease must outlive a beat that came late and one that failed."""
 
@@ -74,6 +77,56 @@ class Settings(BaseSettings):
         default=("127.0.0.1", "localhost", "[::1]"),
         description="Names under which the server answers, separated by commas; a web page that "
         "points another name at this machine is refused.",
+    )
+    web_origin: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Where the web studio lives, if not on this server or behind a proxy that ends TLS: "
+        "exact origins such as `https://studio.example`, separated by commas.",
+    )
+    require_login: bool = Field(
+        default=False,
+        description="Ask for a login on loopback too, and of a single user: for a proxy on this machine.",
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="The key with which `text2song generate --server URL` logs in there."
+    )
+    oidc_client_id: str = Field(
+        default="", description="The studio's name at the OpenID Connect provider of `TEXT2SONG_OIDC_ISSUER`."
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Its password there. Unset: the provider knows it as a public client."
+    )
+    oidc_redirect_url: str = Field(
+        default="",
+        description="As it is known there: `https://HOST/session/oidc/callback`, HOST being this API's.",
+    )
+    oidc_scope: str = Field(default="openid profile email", description="What the provider is asked to tell.")
+    oidc_claim: str = Field(
+        default="groups", description="What it tells of people by which their roles are decided."
+    )
+    oidc_roles: Annotated[tuple[tuple[Role, str], ...], NoDecode] = Field(
+        default=(),
+        description="Who is let in, as what: `admin=leads, creator=musicians, rater=*`. `*` is everybody "
+        "whom the provider knows; whoever matches none is not let in.",
+    )
+    oidc_issuer: str = Field(  # after the others, which its check needs
+        default="",
+        description="URL of an OpenID Connect provider by which browsers sign in too; needs the extra "
+        "`oidc`. Empty: with keys alone.",
+    )
+    rate_limit: int = Field(
+        default=3000, ge=0, description="Requests a minute of each person who has logged in; 0: no limit."
+    )
+    quota_queued_jobs: int | None = Field(
+        default=None,
+        ge=0,
+        description="Jobs of one person that may wait at once. Unset: no limit of its own.",
+    )
+    quota_minutes_a_day: int | None = Field(
+        default=None, ge=0, description="Minutes of audio that one person may ask for in 24 hours."
+    )
+    quota_storage_bytes: int | None = Field(
+        default=None, ge=0, description="Bytes of audio that the studio keeps for one person."
     )
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest accepted request body.")
     max_queued_jobs: int = Field(
@@ -143,10 +196,44 @@ class Settings(BaseSettings):
         except RuntimeError as error:
             raise ValueError("there is no such user's home folder; write the whole path") from error
 
-    @field_validator("allowed_hosts", "queues", mode="before")
+    @field_validator("allowed_hosts", "queues", "web_origin", mode="before")
     @classmethod
     def _split(cls, names: object) -> object:
         return tuple(n.strip() for n in names.split(",") if n.strip()) if isinstance(names, str) else names
+
+    @field_validator("web_origin", mode="after")
+    @classmethod
+    def _exact_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_as_browsers_write_it, origins))
+
+    @field_validator("oidc_roles", mode="before")
+    @classmethod
+    def _split_roles(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+        if any(role.strip() not in set(Role) or not value.strip() for role, _, value in pairs):
+            raise ValueError("must be pairs such as admin=leads, creator=musicians, rater=*")
+        return tuple((role.strip(), value.strip()) for role, _, value in pairs)
+
+    @field_validator("oidc_redirect_url", mode="after")
+    @classmethod
+    def _is_our_callback(cls, url: str) -> str:
+        if url:
+            _require_safe(url)
+        if url and urlsplit(url).path != OIDC_CALLBACK:
+            raise ValueError(f"must end with {OIDC_CALLBACK}")
+        return url
+
+    @field_validator("oidc_issuer", mode="after")
+    @classmethod
+    def _has_all_it_needs(cls, url: str, info: ValidationInfo) -> str:
+        if url:
+            _require_safe(url)
+        for name in ("oidc_client_id", "oidc_redirect_url", "oidc_roles"):
+            if url and not info.data.get(name):
+                raise ValueError(f"needs {PREFIX}{name.upper()} too")
+        return url
 
     @field_validator("blobs_public_url", mode="after")
     @classmethod
@@ -190,6 +277,31 @@ class Settings(BaseSettings):
     def models_folder(self) -> Path:
         """Where models live on this machine."""
         return self.home / "models"
+
+
+def _require_safe(url: str) -> None:
+    """Nobody reads on the way to it, and it is nothing but a place."""
+    parts = urlsplit(url)
+    is_encrypted = parts.scheme == "https" and bool(parts.hostname)
+    is_here = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if not (is_encrypted or is_here) or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be an https URL without query, such as https://login.example.org/studio")
+
+
+def _as_browsers_write_it(origin: str) -> str:
+    """The form of a browser's Origin header: no path, small letters, no port where it is the usual one."""
+    usual = {"http": 80, "https": 443}
+    try:
+        parts = urlsplit(origin)
+        port = "" if parts.port in {None, usual.get(parts.scheme)} else f":{parts.port}"
+        is_bare = parts.path in {"", "/"} and not (parts.query or parts.fragment or parts.username)
+        is_one = parts.scheme in usual and bool(parts.hostname) and "*" not in origin and is_bare
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ValueError("must be exact origins such as https://studio.example, with no path and no *")
+    host = parts.hostname or ""
+    return f"{parts.scheme}://[{host}]{port}" if ":" in host else f"{parts.scheme}://{host}{port}"
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -9,7 +9,6 @@ type says whether it may write, and neither ever commits by itself. The edge doe
 """
 
 import datetime as dt
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from text2song.actors import NOBODY, Actor
 from text2song.blobs.open import open_blobs
 from text2song.blobs.store import BlobStore
 from text2song.db import registry
@@ -32,16 +32,6 @@ Clock = Callable[[], dt.datetime]
 def utc_now() -> dt.datetime:
     """The wall clock, in UTC."""
     return dt.datetime.now(dt.UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who acts. Without users, everything is done by nobody in particular."""
-
-    user_id: uuid.UUID | None = None
-
-
-NOBODY = Actor()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from text2song.db.pages import CURSOR_PATTERN, MAX_LIMIT
 from text2song.errors import InvalidInput
+from text2song.music.attributes import clean_text
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 """RFC 9457, section 3."""
@@ -54,6 +55,16 @@ Whole = Annotated[int, BeforeValidator(_refuse_lookalikes)]
 """A whole number in a JSON body. Pydantic alone would read `true` as 1 and `"3"` as 3."""
 Number = Annotated[float, BeforeValidator(_refuse_lookalikes)]
 """A number in a JSON body, under the same rule."""
+
+
+def one_line(text: str) -> str:
+    """What `clean_text` refuses, refused under the path that the text has in the body."""
+    try:
+        return clean_text(text, name="text", limit=len(text))
+    except InvalidInput as error:
+        raise PydanticCustomError(
+            "text", "{fault}", {"fault": error.message.removeprefix("text ")}
+        ) from error
 
 
 def is_id(text: str) -> bool:

@@ -1,7 +1,11 @@
 """A real browser without a network, for what only a browser decides."""
 
+import os
 import shutil
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,21 +24,35 @@ _FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    # a stranger's name that points here, as in DNS rebinding; no other name leads anywhere
-    f"--host-resolver-rules=MAP {STRANGER} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    # a stranger's name that points here, as in DNS rebinding, and names of sites; no other leads anywhere
+    "--host-resolver-rules=MAP *.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--enable-logging=stderr",
-    "--virtual-time-budget=10000",
-    "--dump-dom",
 )
+_TO_THE_END: Final = ("--virtual-time-budget=10000", "--dump-dom")
 
 
 def visit(url: str, *, profile: Path) -> tuple[str, list[str]]:
     """The page's document once its scripts have run, and what the browser's console said."""
     shown = subprocess.run(
-        [CHROMIUM or "chromium", *_FLAGS, f"--user-data-dir={profile}", url],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
+        [*_program(profile), *_TO_THE_END, url], capture_output=True, text=True, check=True, timeout=60
     )
     return shown.stdout, [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
+
+
+@contextmanager
+def looked_at(url: str, *, profile: Path, flags: tuple[str, ...] = ()) -> Iterator[None]:
+    """The page open in a browser, in which time goes as it does: for what plays."""
+    log = profile.with_suffix(".log")
+    with log.open("wb") as told:
+        process = subprocess.Popen(
+            [*_program(profile), *flags, url], stdout=told, stderr=told, start_new_session=True
+        )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _program(profile: Path) -> tuple[str, ...]:
+    return (CHROMIUM or "chromium", *_FLAGS, f"--user-data-dir={profile}")

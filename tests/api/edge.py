@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -106,9 +107,15 @@ def make_client(app: ASGIApp, *, host: str = "127.0.0.1:8000") -> TestClient:
 
 
 @contextlib.contextmanager
-def serve(app: ASGIApp) -> Iterator[int]:
-    """A real uvicorn on a free port of loopback; gives the port."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
+def serve(app: ASGIApp, *, port: int = 0, certificate: Path | None = None) -> Iterator[int]:
+    """A real uvicorn on a port of loopback, a free one unless one is named; gives the port.
+
+    With a certificate, whose file holds its key too, it speaks TLS.
+    """
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, log_config=None, access_log=False, ssl_certfile=certificate
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

@@ -4,6 +4,7 @@ import pytest
 from fastapi import APIRouter
 
 from tests.api.edge import make_app
+from text2song.api import reference
 from text2song.api.openapi import add_problems, openapi_document
 from text2song.wire import PROBLEM_SCHEMA_REF
 
@@ -69,3 +70,25 @@ def test_two_operations_of_one_name_are_a_mistake() -> None:
     app = make_app(extra=(router,))
     with pytest.warns(UserWarning, match="Duplicate Operation ID create_prompt"):
         app.openapi()
+
+
+def test_bounds_are_told_in_the_words_of_json_schema() -> None:
+    document = json.loads(reference.document())
+    seed = document["components"]["schemas"]["GenerationParams"]["properties"]["seed"]["anyOf"][0]
+    assert (seed["minimum"], seed["maximum"]) == (0, 4294967295)
+    assert not {'"ge":', '"le":', '"gt":', '"lt":'} & set(json.dumps(document).split())
+
+
+def test_an_operation_that_opens_a_unit_says_what_to_send_and_no_other_does() -> None:
+    document = json.loads(reference.document())
+    told = {
+        (method, path)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if "security" not in operation
+    }
+    assert told == {("get", "/healthz"), ("get", "/readyz"), ("post", "/session")}
+    of_one = document["paths"]["/prompts"]["get"]
+    assert of_one["security"] == [{}, {"key": []}, {"session": []}]
+    assert {"401", "403", "429"} <= set(of_one["responses"])
+    assert set(document["components"]["securitySchemes"]) == {"key", "session"}

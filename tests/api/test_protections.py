@@ -172,7 +172,7 @@ def test_headers_that_programs_on_this_machine_send_give_no_proxy_away(client: T
 
 
 def test_a_proxy_is_welcome_where_people_log_in() -> None:
-    client = make_client(make_app(ApiOptions(allowed_hosts=("studio.example",), has_users=True)))
+    client = make_client(make_app(ApiOptions(allowed_hosts=("studio.example",), has_users=lambda: True)))
     headers = {"Host": "studio.example", "X-Forwarded-For": "203.0.113.7"}
     assert client.get("/healthz", headers=headers).status_code == 200
 

@@ -127,6 +127,18 @@ def test_a_storage_that_serves_its_bytes_itself_is_where_the_player_is_sent(
     assert held.status_code == 304
 
 
+def test_a_page_of_another_origin_is_sent_nowhere(sample: dict[str, Any], shared_desk: Desk) -> None:
+    """Its browser would ask there as `Origin: null`; and it must not take the way that another page kept."""
+    stored = shared_desk.studio.blobs.read(sample["storage_path"], verify=True)
+    with moved(shared_desk, sample, LinkedElsewhere()):
+        sent = shared_desk.client.get(sample["stream_url"], follow_redirects=False)
+        passed_on = shared_desk.client.get(
+            sample["stream_url"], headers={"Origin": "https://studio.example"}, follow_redirects=False
+        )
+    assert (sent.status_code, sent.headers["vary"]) == (307, "Origin")
+    assert (passed_on.status_code, passed_on.content) == (200, stored)
+
+
 def test_a_browser_keeps_the_way_for_less_than_it_leads_somewhere(
     sample: dict[str, Any], shared_desk: Desk
 ) -> None:

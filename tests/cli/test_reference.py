@@ -70,7 +70,9 @@ def test_every_setting_is_on_its_page_with_default_and_meaning() -> None:
 def test_every_command_that_a_paper_shows_exists_with_its_options(paper: Path) -> None:
     blocks = re.findall(r"```bash\n(.*?)```", paper.read_text(), flags=re.DOTALL)
     for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
-        for typed in re.findall(r"\btext2song ((?:model |db )?[a-z]+)\b([^;|&]*)", line.split("#")[0]):
+        for typed in re.findall(
+            r"\btext2song ((?:model |db |user |key )?[a-z]+)\b([^;|&]*)", line.split("#")[0]
+        ):
             command = COMMANDS[f"text2song {typed[0]}"]
             known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
             assert set(re.findall(r"(?<!\S)--[a-z-]+", typed[1])) <= known, line

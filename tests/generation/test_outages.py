@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import event, func, select
 
 from tests.benches import Bench
+from text2song.actors import NOBODY, Actor
 from text2song.audio.tables import AudioSample
 from text2song.errors import StorageFailed
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import patience
 from text2song.jobs.columns import JobStatus
-from text2song.studio import NOBODY, Actor, Studio, Work
+from text2song.studio import Studio, Work
 
 
 class Lossy(Studio):

@@ -157,7 +157,7 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_jobs(desk: Desk)
             assert len(desk.client.get(f"/generate?limit={number}").json()["items"]) == number
         spent[number] = (len(by_id), len(by_page))
     assert spent[2] == spent[30]
-    assert 0 < max(spent[30]) <= 10
+    assert 0 < max(spent[30]) <= 11  # one of them asks who asks
 
 
 @pytest.mark.timeout(30)  # a wait of sixty seconds that nobody ends is a failure

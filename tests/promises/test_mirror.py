@@ -11,6 +11,7 @@ DECLARATIONS: Final = {"tables.py", "schemas.py", "examples.py"}
 """What a feature declares is tested by its endpoints' tests, which read and write every field of it."""
 TESTED_THROUGH: Final = {
     "api/main.py": "studios.py",  # every desk is the whole API, and the API fails where this does
+    "api/provider.py": "api/test_provider_session.py",
     "api/reference.py": "promises/test_openapi.py",
     "blobs/memory.py": "contracts/test_blobs.py",
     "blobs/objects.py": "contracts/test_blobs.py",
@@ -29,17 +30,20 @@ TESTED_THROUGH: Final = {
     "cli/generate/access.py": "cli/generate/test_command.py",  # a protocol
     "cli/generate/local.py": "cli/generate/test_command.py",
     "cli/generate/making.py": "cli/generate/test_command.py",
+    "cli/key/keeping.py": "cli/key/test_command.py",
     "cli/model/listing.py": "cli/model/test_command.py",
     "cli/model/stocking.py": "cli/model/test_command.py",
     "cli/opening.py": "cli/generate/test_command.py",
     "cli/restore/putting_back.py": "cli/backup/test_command.py",
     "cli/restore/command.py": "cli/backup/test_command.py",
     "cli/serve/serving.py": "cli/serve/test_command.py",
+    "cli/user/people.py": "cli/user/test_command.py",
     "cli/worker/notices.py": "cli/test_interruptions.py",
     "cli/worker/working.py": "cli/worker/test_command.py",
     "db/migrations/env.py": "db/test_schema.py",
     "db/migrations/versions/0001_the_first_schema.py": "db/test_schema.py",
-    "db/migrations/versions/0004_traces.py": "db/test_schema.py",
+    "db/migrations/versions/0002_people.py": "db/test_people_schema.py",
+    "db/migrations/versions/0003_traces.py": "db/test_schema.py",
     "errors.py": "api/test_problems.py",
     "jobs/columns.py": "jobs/test_lifecycle.py",
     "jobs/hosting.py": "jobs/test_threads.py",
@@ -54,6 +58,9 @@ TESTED_THROUGH: Final = {
     "model/row.py": "model/test_musicgen.py",
     "model/shapes.py": "model/test_configuration.py",
     "names.py": "model/test_noise.py",
+    "users/identities.py": "api/test_provider_session.py",
+    "users/queries.py": "users/test_endpoints.py",
+    "users/sessions.py": "users/test_authentication.py",
     "worker/handlers.py": "worker/test_main.py",
 }
 """For these, a test file of their own would say again what another says of them in use."""

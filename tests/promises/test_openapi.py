@@ -102,7 +102,8 @@ def test_every_list_has_pages(document: dict[str, Any]) -> None:
         schema = operation["responses"].get("200", {}).get("content", {}).get(JSON, {}).get("schema", {})
         if named({"$ref": ""} | schema).startswith("Page_"):
             lists[name] = {parameter["name"] for parameter in operation["parameters"]}
-    assert set(lists) == {"GET /prompts", "GET /generate", "GET /audio", "GET /models"}
+    of_people = {"GET /users", "GET /keys", "GET /audit"}
+    assert set(lists) == {"GET /prompts", "GET /generate", "GET /audio", "GET /models"} | of_people
     assert all({"limit", "cursor"} <= parameters for parameters in lists.values())
 
 

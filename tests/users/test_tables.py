@@ -3,8 +3,9 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.rows import add_prompt
 from tests.studios import START
+from text2song.actors import Actor
 from text2song.prompts.tables import Prompt
-from text2song.studio import Actor, Studio
+from text2song.studio import Studio
 from text2song.users.tables import User
 
 

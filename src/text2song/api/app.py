@@ -18,13 +18,14 @@ from starlette.responses import RedirectResponse, Response
 
 from text2song import __version__
 from text2song.api.body_limit import BodyLimit
+from text2song.api.cross_origin import cross_origin
 from text2song.api.docs_page import Notices, docs_router
 from text2song.api.doubled_names import refuse_doubled_names
 from text2song.api.head import HeadFromGet
 from text2song.api.health import ReadyCheck, health_router
 from text2song.api.metrics.endpoint import metrics_router, new_registry, require_access
 from text2song.api.metrics.requests import CountRequests, RequestNumbers
-from text2song.api.openapi import add_problems, restore_nulls
+from text2song.api.openapi import add_login, add_problems, guarded_operations, restore_bounds, restore_nulls
 from text2song.api.problems import AnswerEverything, handle
 from text2song.api.protections import DoorOptions, FrontDoor, SecurityHeaders
 from text2song.api.query_names import refuse_unknown_query
@@ -40,6 +41,8 @@ Music from words: ask for takes, follow them, listen and compare.
 
 `GET /models` says which models are served, and what a listener must know of each: one that was never trained
 makes noise, not music.
+
+On a machine of one's own nobody logs in. Elsewhere send a key: `Authorization: Bearer t2s_...`.
 
 Every list answers `{"items", "next_cursor"}`. Every error is `application/problem+json` with a stable
 `code`; all codes are listed at [/docs/problems](/docs/problems).
@@ -63,8 +66,10 @@ class ApiOptions:
 
     allowed_hosts: tuple[str, ...]
     """Host names and addresses that this server answers to, without ports."""
-    has_users: bool = False
+    has_users: Callable[[], bool] = lambda: False
     """Whether people log in; without it, whatever comes through a proxy is refused."""
+    web_origins: tuple[str, ...] = ()
+    """Origins of the web studio, where it lives elsewhere than this server."""
     max_body_bytes: int = 1_048_576
     metrics_token: SecretStr | None = None
     """What lets other machines read the numbers."""
@@ -81,7 +86,9 @@ class StudioApi(FastAPI):
         """The document, made once."""
         document = super().openapi()
         add_problems(document)
+        add_login(document, guarded_operations(self))
         restore_nulls(document)
+        restore_bounds(document)
         return document
 
 
@@ -135,13 +142,14 @@ def create_app(
 
 def _middleware(options: ApiOptions, numbers: RequestNumbers) -> list[Middleware]:
     """From the outside in: refusals are logged, protected and written as problems like all else."""
-    door = DoorOptions(options.allowed_hosts, accepts_proxies=options.has_users)
+    door = DoorOptions(options.allowed_hosts, options.has_users, options.web_origins)
     return [
         Middleware(CountRequests, numbers=numbers),
         Middleware(RequestLog),
         Middleware(SecurityHeaders, media_origin=options.media_origin),
         Middleware(AnswerEverything),
         Middleware(FrontDoor, options=door),
+        *cross_origin(options.web_origins),
         Middleware(BodyLimit, max_body_bytes=options.max_body_bytes),
         Middleware(HeadFromGet),
     ]

@@ -11,7 +11,12 @@ from fastapi import FastAPI
 import text2song
 from text2song.api.app import ApiOptions, create_app
 from text2song.api.health import ReadyCheck
+from text2song.api.limits import Limits, open_counts
+from text2song.api.login import Login
 from text2song.api.metrics.studio import StudioNumbers
+from text2song.api.provider import open_provider
+from text2song.api.provider_session import router as provider_session
+from text2song.api.session import router as session
 from text2song.audio.endpoints import router as audio
 from text2song.db.writable import require_writable
 from text2song.errors import StudioError
@@ -26,10 +31,13 @@ from text2song.models.endpoints import router as models
 from text2song.prompts.endpoints import router as prompts
 from text2song.settings import Settings
 from text2song.studio import Studio
+from text2song.users import authentication
+from text2song.users.endpoints import audit_router, keys_router, users_router
 
 log = structlog.get_logger(__name__)
 
-ROUTERS: Final = (prompts, generate, audio, samples_router, models)
+PEOPLE: Final = (session, provider_session, users_router, keys_router, audit_router)
+ROUTERS: Final = (prompts, generate, audio, samples_router, models, *PEOPLE)
 SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
 """The built web studio, where the package carries one."""
 
@@ -40,10 +48,13 @@ KEEP_SECONDS: Final = 3.0
 def build_api(
     studio: Studio,
     *,
+    is_public: bool = False,
     ready_checks: Sequence[ReadyCheck] = (),
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> FastAPI:
     """The application that a server runs; `ready_checks` are the entrypoint's own.
+
+    Where it `is_public`, everybody has to log in; else only where there are several people.
 
     Once `is_stopping`, everybody who waits for a job is let go: otherwise every open page would hold
     the stop up until its long poll is cut off.
@@ -52,6 +63,8 @@ def build_api(
     app = create_app(
         ApiOptions(
             allowed_hosts=settings.allowed_hosts,
+            has_users=lambda: _has_users(studio),
+            web_origins=settings.web_origin,
             max_body_bytes=settings.max_body_bytes,
             metrics_token=settings.metrics_token,
             site_folder=SITE_FOLDER if SITE_FOLDER.is_dir() else None,
@@ -75,6 +88,11 @@ def build_api(
             return generations.sequences(reader, job_ids)
 
     app.state.studio = studio
+    counts = open_counts(settings.queue_url)
+    limits = Limits(counts, clock=studio.clock, requests_a_minute=settings.rate_limit)
+    app.state.login = Login(studio, limits, is_public=is_public)
+    app.state.provider = open_provider(settings, clock=studio.clock)
+    app.state.identify = app.state.login.identify
     app.state.is_stopping = is_stopping
     app.state.generation_watcher = Watcher(sequences)
     return app
@@ -89,6 +107,11 @@ def _queue_check(settings: Settings) -> Iterator[ReadyCheck]:
             keep_seconds=KEEP_SECONDS,
             is_needed=False,
         )
+
+
+def _has_users(studio: Studio) -> bool:
+    with studio.read() as reader:
+        return authentication.has_users(reader)
 
 
 def _notices(studio: Studio) -> list[str]:

@@ -53,6 +53,9 @@ KINDS: Final[Mapping[type[errors.StudioError], Kind]] = MappingProxyType(
         errors.ForeignHost: Kind(421, "This server does not answer to that host name"),
         errors.ForeignOrigin: Kind(403, "Another site's page may not do this"),
         errors.ProxyRefused: Kind(403, "Not reachable through a proxy"),
+        errors.NotLoggedIn: Kind(401, "Log in first"),
+        errors.Forbidden: Kind(403, "Your role or key does not allow this"),
+        errors.CsrfFailed: Kind(403, "A cookie alone may not do this"),
         errors.TooLarge: Kind(413, "The body is over the limit"),
         errors.RangeUnsatisfiable: Kind(416, "There are no such bytes"),
         errors.Unavailable: Kind(503, "Not available now", retry_after_seconds=5),
@@ -60,12 +63,16 @@ KINDS: Final[Mapping[type[errors.StudioError], Kind]] = MappingProxyType(
         errors.DatabaseBusy: Kind(503, "The database is busy", retry_after_seconds=2),
         errors.StorageFull: Kind(507, "The disk is full"),  # no use in trying again unattended
         errors.StorageFailed: Kind(503, "The storage does not answer", retry_after_seconds=10),
+        # RFC 6585, section 4: also for a share that is used up, since others are still served
+        errors.QuotaExceeded: Kind(429, "Your share is used up"),
+        errors.TooManyRequests: Kind(429, "Too many requests"),
         errors.SetupError: Kind(500, "The installation is not as it must be"),
         errors.MissingPart: Kind(501, "A part is not installed"),
         errors.DatabaseDamaged: Kind(500, "The database is damaged"),
         errors.SchemaTooNew: Kind(500, "The database is newer than the program"),
         errors.SchemaTooOld: Kind(500, "The database is older than the program"),
         errors.PortInUse: Kind(500, "The port is taken"),
+        errors.LoginNotSetUp: Kind(500, "Nobody can log in yet"),
         errors.InvalidSetting: Kind(500, "A setting is wrong"),
         errors.ModelError: Kind(500, "The model failed"),
         errors.ModelMissing: Kind(503, "The model is not there"),
@@ -195,10 +202,19 @@ class AnswerEverything:
 
 def _of_studio(error: errors.StudioError) -> Fault:
     kind = errors.meaning_of(type(error), KINDS)
-    headers = {}
-    if isinstance(error, errors.RangeUnsatisfiable) and error.size_bytes is not None:
-        headers["Content-Range"] = f"bytes */{error.size_bytes}"  # RFC 9110, section 14.4
+    headers = _headers_of(error)
     return Fault(error.code, kind, errors.sentence(error.message), field=error.field, headers=headers)
+
+
+def _headers_of(error: errors.StudioError) -> dict[str, str]:
+    match error:
+        case errors.RangeUnsatisfiable(size_bytes=int(size_bytes)):
+            return {"Content-Range": f"bytes */{size_bytes}"}  # RFC 9110, section 14.4
+        case errors.NotLoggedIn():
+            return {"WWW-Authenticate": "Bearer"}  # RFC 9110, section 15.5.2, asks for one
+        case errors.TooManyRequests(retry_after_seconds=seconds):
+            return {"Retry-After": str(seconds)}
+    return {}
 
 
 def _of_validation(error: RequestValidationError, *, scope: Scope) -> Fault:

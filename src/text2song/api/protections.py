@@ -10,14 +10,18 @@ machine runs pages by strangers. Three doors are closed here, before any other c
   forwarding headers give it away. A proxy that adds none, such as a bare TCP tunnel, cannot be told
   from a program on this machine; it is then stopped only where it passes on the host it was asked for.
 
-No CORS header is ever sent, so no other origin can read an answer.
+With users, a proxy is let in, and the request is marked so that it must bring a login. Pages of other
+origins than this server's own are let in where TEXT2SONG_WEB_ORIGIN names them; no other origin is ever
+sent a CORS header, so it cannot read an answer.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -62,8 +66,10 @@ class DoorOptions:
 
     allowed_hosts: tuple[str, ...]
     """Exact names and addresses, without ports; IPv6 with or without brackets."""
-    accepts_proxies: bool = False
-    """Only where people log in: then it no longer matters that everyone can reach the door."""
+    has_users: Callable[[], bool] = lambda: False
+    """Whether people log in: then it does not matter that everyone can reach the door. Once true, always."""
+    web_origins: tuple[str, ...] = ()
+    """Origins of the studio's own pages, where they live elsewhere than this server."""
 
 
 class FrontDoor:
@@ -72,7 +78,9 @@ class FrontDoor:
     def __init__(self, app: ASGIApp, options: DoorOptions) -> None:
         self._app = app
         self._hosts = frozenset(host.lower().strip("[]") for host in options.allowed_hosts)
-        self._accepts_proxies = options.accepts_proxies
+        self._ask_for_users = options.has_users
+        self._has_users = False
+        self._web_origins = frozenset(map(_origin, options.web_origins)) - {None}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then pass on.
@@ -84,11 +92,39 @@ class FrontDoor:
         """
         if scope["type"] in {"http", "websocket"}:
             headers = Headers(scope=scope)
-            if not self._accepts_proxies:
-                _refuse_proxies(headers)
+            await self._mind_proxies(scope, headers)
             host = self._own_host(headers)
-            _refuse_foreign_pages(scope, headers, host=host)
+            self._refuse_foreign_pages(scope, headers, host=host)
         await self._app(scope, receive, send)
+
+    async def _mind_proxies(self, scope: Scope, headers: Headers) -> None:
+        name = _forwarding_header(headers)
+        scope.setdefault("state", {})["is_forwarded"] = name is not None
+        if name is not None and not self._has_users:
+            self._has_users = await run_in_threadpool(self._ask_for_users)
+        if name is not None and not self._has_users:
+            raise ProxyRefused(
+                f"the header {name} says that a proxy passed this on, and without users everyone behind that "
+                "proxy could use this studio. Configure users, or reach the server directly."
+            )
+
+    def _refuse_foreign_pages(self, scope: Scope, headers: Headers, *, host: str) -> None:
+        origins = set(map(_origin, headers.getlist("origin")))
+        if origins and origins <= self._web_origins:
+            return
+        if scope["type"] == "http" and scope["method"] in _READS:
+            if _is_foreign_fetch(headers) and not _is_followed_link(headers):
+                raise ForeignOrigin(
+                    "a page of another site asked for this; only its own pages may read here."
+                )
+            return
+        scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+        own = _origin(f"{scheme}://{host}")
+        if _is_foreign_fetch(headers) or not origins <= {own}:
+            raise ForeignOrigin(
+                "a page of another origin sent this, and nothing was changed. Use the studio's own page, or "
+                "a program that sends no Origin header."
+            )
 
     def _own_host(self, headers: Headers) -> str:
         """The Host header, once it is known to be this server's."""
@@ -133,27 +169,9 @@ def allowing_media(policy: str, origin: str | None) -> str:
     return policy.replace(_OWN_MEDIA, f"{_OWN_MEDIA} {origin}") if origin else policy
 
 
-def _refuse_proxies(headers: Headers) -> None:
-    for name in headers:
-        if name in _FORWARDED or name.startswith(_FORWARDED_PREFIXES):
-            raise ProxyRefused(
-                f"the header {name} says that a proxy passed this on, and without users everyone behind that "
-                "proxy could use this studio. Configure users, or reach the server directly."
-            )
-
-
-def _refuse_foreign_pages(scope: Scope, headers: Headers, *, host: str) -> None:
-    if scope["type"] == "http" and scope["method"] in _READS:
-        if _is_foreign_fetch(headers) and not _is_followed_link(headers):
-            raise ForeignOrigin("a page of another site asked for this; only its own pages may read here.")
-        return
-    scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
-    own = _origin(f"{scheme}://{host}")
-    if _is_foreign_fetch(headers) or any(_origin(given) != own for given in headers.getlist("origin")):
-        raise ForeignOrigin(
-            "a page of another origin sent this, and nothing was changed. Use the studio's own page, or a "
-            "program that sends no Origin header."
-        )
+def _forwarding_header(headers: Headers) -> str | None:
+    """By which a proxy gives itself away."""
+    return next((n for n in headers if n in _FORWARDED or n.startswith(_FORWARDED_PREFIXES)), None)
 
 
 def _is_foreign_fetch(headers: Headers) -> bool:

@@ -4,17 +4,20 @@ Never echoes what was sent: it may be long, or private. Only the names of fields
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from text2song.names import HIDDEN_KEY, KEY_SHAPE
 from text2song.wire import NO_NULS, FieldProblem
 
 FAULT_LIMIT: Final = 20
 """Faults that one answer lists: a list of a million wrong numbers needs no million complaints."""
 
+_KEY: Final = re.compile(KEY_SHAPE)
 _PLACES: Final = ("body", "query", "path", "header", "cookie")
 
 _WORDS: Final[Mapping[str, str]] = {
@@ -99,8 +102,12 @@ def describe_unreadable_body(error: HTTPException) -> str:
 
 
 def printable(text: str, *, limit: int) -> str:
-    """`text` as it may stand in JSON, a header's neighbour or a log: no control or surrogate characters."""
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
+    """`text` as it may stand in JSON, a header's neighbour or a log: no control or surrogate characters.
+
+    Nor a key, which somebody may have pasted into an address.
+    """
+    hidden = _KEY.sub(HIDDEN_KEY, text[: limit + 1])
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in hidden)
     return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
 
 

@@ -53,7 +53,9 @@ def stream(request: Request, blobs: BlobStore, sample: AudioSample) -> Response:
     """The bytes, or the range of them that was asked for, or word that the caller has them already.
 
     By the shortest way that the storage knows: from a file on this machine, from a URL of its own, or
-    through this process. Such a URL is signed for GET alone, so HEAD is answered here.
+    through this process. Such a URL is signed for GET alone, so HEAD is answered here. So is a page of
+    another origin: after a redirect to a third one, its browser asks as `Origin: null` and with
+    credentials (Fetch, HTTP-redirect fetch), which buckets do not answer.
 
     Raises:
         BlobMissing: when the bytes are gone.
@@ -78,8 +80,10 @@ def stream(request: Request, blobs: BlobStore, sample: AudioSample) -> Response:
     if request.method != "GET" or request.headers.get("if-range", etag) != etag:
         asked = None
     honoured = None if asked is None else honoured_range(asked, size_bytes=sample.size_bytes)
-    if isinstance(way, str) and request.method == "GET":
-        return RedirectResponse(way, status_code=307, headers={"Cache-Control": LINK_CACHING})
+    if isinstance(way, str) and request.method == "GET" and "origin" not in request.headers:
+        return RedirectResponse(
+            way, status_code=307, headers={"Cache-Control": LINK_CACHING, "Vary": "Origin"}
+        )
     if isinstance(way, Path) and stat:
         return SoundFileResponse(way, stat, honoured_range=honoured, headers=headers)
     return _passed_on(request, blobs, sample, honoured_range=honoured, headers=headers)

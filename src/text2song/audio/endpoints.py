@@ -10,8 +10,7 @@ from text2song.audio.schemas import AudioSampleOut, Comparison, PeaksOut
 from text2song.audio.tables import AudioSample
 from text2song.db.pages import DEFAULT_LIMIT
 from text2song.sound.files import FORMATS
-from text2song.studio import Studio
-from text2song.units import ReaderUnit, StudioUnit
+from text2song.units import ReaderUnit, Visit, VisitUnit
 from text2song.wire import IDS_PATTERN, Cursor, Id, Limit, Page, ids_of, problem_responses
 
 router = APIRouter(prefix="/audio", tags=["audio"])
@@ -91,17 +90,17 @@ def get_audio(audio_id: Id, reader: ReaderUnit) -> AudioSampleOut:
     responses=STREAM_ANSWERS | problem_responses(404, 416, 422, 500),
     openapi_extra=STREAM_HEADERS,
 )
-def stream_audio(audio_id: Id, request: Request, studio: StudioUnit) -> Response:
+def stream_audio(audio_id: Id, request: Request, visit: VisitUnit) -> Response:
     """The FLAC file, whole or in ranges."""
-    # by a studio, not a reader: no unit is held while it streams
-    return delivery.stream(request, studio.blobs, _sample(studio, audio_id))
+    # by a visit, not a reader: no unit is held while it streams
+    return delivery.stream(request, visit.studio.blobs, _sample(visit, audio_id))
 
 
 @router.get("/{audio_id}/peaks", responses=problem_responses(404, 422, 500))
-def get_peaks(audio_id: Id, studio: StudioUnit, response: Response) -> PeaksOut:
+def get_peaks(audio_id: Id, visit: VisitUnit, response: Response) -> PeaksOut:
     """The outline of the waveform."""
-    sample = _sample(studio, audio_id)
-    outline = PeaksOut.model_validate_json(studio.blobs.read(sample.peaks_path, verify=True))
+    sample = _sample(visit, audio_id)
+    outline = PeaksOut.model_validate_json(visit.studio.blobs.read(sample.peaks_path, verify=True))
     response.headers["Cache-Control"] = delivery.FOREVER
     return outline
 
@@ -113,22 +112,22 @@ def get_peaks(audio_id: Id, studio: StudioUnit, response: Response) -> PeaksOut:
 )
 def download_audio(
     audio_id: Id,
-    studio: StudioUnit,
+    visit: VisitUnit,
     format: Annotated[  # noqa: A002  # its name on the wire
         FormatName, Query(description="What to make of the stored FLAC.")
     ] = "flac",
 ) -> Response:
     """The sample as a file to keep, with prompt and seed in its name and tags."""
     into = FORMATS[format]
-    sample = _sample(studio, audio_id)
+    sample = _sample(visit, audio_id)
     return Response(
-        delivery.transcode(studio.blobs, sample, into=into),
+        delivery.transcode(visit.studio.blobs, sample, into=into),
         media_type=into.media_type,
         headers={"Content-Disposition": delivery.content_disposition(sample, into=into)},
     )
 
 
-def _sample(studio: Studio, audio_id: uuid.UUID) -> AudioSample:
+def _sample(visit: Visit, audio_id: uuid.UUID) -> AudioSample:
     """The row, by a unit that is over before its bytes are read: those may take a while."""
-    with studio.read() as reader:
+    with visit.read() as reader:
         return queries.get(reader, audio_id)

@@ -9,23 +9,23 @@ from sqlalchemy import select
 from text2song.audio.schemas import AudioSampleOut, ComparedSample, Comparison, Provenance, TakeParams
 from text2song.audio.tables import AudioSample
 from text2song.db import rows
-from text2song.db.pages import RowPage, newest_first
+from text2song.db.pages import RowPage
 from text2song.errors import InvalidInput
 from text2song.sound.loudness import Loudness, playback_gain_db
 from text2song.studio import Reader
+from text2song.users.ownership import page, visible
 
 COMPARE_LIMIT: Final = 16
-_NOUN: Final = "audio sample"
-_PATH: Final = "/audio"
+_PLACE: Final = rows.Place("audio sample", "/audio")
 
 
 def get(reader: Reader, audio_id: uuid.UUID) -> AudioSample:
     """The sample with that id.
 
     Raises:
-        NotFound: when there is none.
+        NotFound: when there is none that the actor may see.
     """
-    return rows.get(reader.session, AudioSample, audio_id, noun=_NOUN, path=_PATH)
+    return rows.get(reader.session, AudioSample, audio_id, place=_visible_to(reader))
 
 
 def find(
@@ -39,7 +39,7 @@ def find(
     """A page of samples, newest first."""
     wanted = {AudioSample.prompt_id: prompt_id, AudioSample.adapter_id: adapter_id}
     query = rows.matching(select(AudioSample), wanted)
-    return newest_first(reader.session, query, by=AudioSample.id, cursor=cursor, limit=limit)
+    return page(reader, query, table=AudioSample, cursor=cursor, limit=limit)
 
 
 def compare(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> Comparison:
@@ -51,7 +51,7 @@ def compare(reader: Reader, audio_ids: Sequence[uuid.UUID]) -> Comparison:
     """
     if not 1 <= len(audio_ids) <= COMPARE_LIMIT or len(set(audio_ids)) < len(audio_ids):
         raise InvalidInput(f"give 1 to {COMPARE_LIMIT} different ids, separated by commas.", field="ids")
-    samples = rows.get_all(reader.session, AudioSample, audio_ids, noun=_NOUN, path=_PATH)
+    samples = rows.get_all(reader.session, AudioSample, audio_ids, place=_visible_to(reader))
     gains = playback_gain_db([Loudness(s.loudness_lufs, s.true_peak_dbtp) for s in samples])
     return Comparison(
         items=[
@@ -88,3 +88,7 @@ def describe(sample: AudioSample) -> AudioSampleOut:
         created_at=sample.created_at,
         user_id=sample.user_id,
     )
+
+
+def _visible_to(reader: Reader) -> rows.Place:
+    return visible(_PLACE, AudioSample, reader.actor)

@@ -15,7 +15,10 @@ from text2song.audio.tables import AudioSample, DoomedBlob
 from text2song.db import rows
 from text2song.errors import InUse, StorageFailed
 from text2song.music.spec import GenerationSpec
+from text2song.prompts import queries as prompts
 from text2song.studio import Work
+from text2song.users.audit import note_if_anothers
+from text2song.users.ownership import require_own
 
 GRACE: Final = dt.timedelta(hours=1)
 """Longer than any worker needs between storing bytes and writing the row for them."""
@@ -49,6 +52,7 @@ def keep(work: Work, recording: Recording, origin: Origin) -> AudioSample:
         prompt_id=origin.prompt_id,
         adapter_id=origin.adapter_id,
         user_id=origin.user_id,
+        visibility=prompts.hold_visibility(work, origin.prompt_id),
         storage_path=recording.audio.key,
         sha256=recording.audio.sha256,
         size_bytes=recording.audio.size_bytes,
@@ -78,9 +82,12 @@ def delete(work: Work, audio_id: uuid.UUID) -> None:
 
     Raises:
         NotFound: when there is none.
+        Forbidden: it is somebody else's.
         InUse: while something immutable needs it.
     """
     sample = queries.get(work, audio_id)
+    require_own(sample, work.actor)
+    note_if_anothers(work, sample, act="audio.delete")
     rows.lock(work.session, sample)
     keys = (sample.storage_path, sample.peaks_path, sample.codes_path)
     work.session.delete(sample)

@@ -4,22 +4,28 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from text2song.db.base import BLOB_KEY, Base, Identified, JsonDocument
+from text2song.users.ownership import Owned, ownership_indexes
 
 
-class AudioSample(Identified, Base):
+class AudioSample(Owned, Base):
     """A take that was kept. Its bytes were stored before this row was."""
 
     __tablename__ = "audio_samples"
-    __table_args__ = (Index(None, "adapter_id", "id"),)  # one adapter may have made half of all samples
+    __table_args__ = (
+        Index(None, "adapter_id", "id"),  # one adapter may have made half of all samples
+        ForeignKeyConstraint(
+            ["prompt_id", "visibility"], ["prompts.id", "prompts.visibility"], onupdate="CASCADE"
+        ),
+        *ownership_indexes(),
+    )
 
-    prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("prompts.id"), index=True)
+    prompt_id: Mapped[uuid.UUID] = mapped_column(index=True)
     adapter_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("adapters.id"))
     """Where exactly one adapter acted; a composition is in `generation_params`."""
-    user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
 
     # The paths are indexed because the reaper asks of many keys whether any sample needs them.
     storage_path: Mapped[str] = mapped_column(String(300), index=True, info=BLOB_KEY)

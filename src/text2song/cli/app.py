@@ -15,10 +15,12 @@ from text2song.cli.db import command as db
 from text2song.cli.doctor.command import doctor
 from text2song.cli.exits import MEANINGS, ExitCode
 from text2song.cli.generate.command import generate
+from text2song.cli.key import command as key
 from text2song.cli.model import command as model
 from text2song.cli.plain_help import PlainCommand, PlainGroup
 from text2song.cli.restore.command import restore
 from text2song.cli.serve.command import serve
+from text2song.cli.user import command as user
 from text2song.cli.worker.command import worker
 from text2song.errors import InvalidInput
 
@@ -53,6 +55,8 @@ for command in (serve, generate, worker, doctor, backup, restore, clean):
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")
 app.add_typer(blobs.app, name="blobs")
+app.add_typer(user.app, name="user")
+app.add_typer(key.app, name="key")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -100,7 +100,7 @@ def _option(parameter: Any) -> str:  # noqa: ANN401  # as above
         said = f"`{parameter.metavar}`"
     else:
         value = "" if parameter.is_flag else f" {parameter.metavar}"
-        said = ", ".join(f"`{name}{value}`" for name in parameter.opts)
+        said = ", ".join(f"`{name}{value}`" for name in (*parameter.opts, *parameter.secondary_opts))
     default = parameter.default
     written = f"`{default}`" if default not in (None, False) else ""
     return f"| {said} | {parameter.help or ''} | {written} |"

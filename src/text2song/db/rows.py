@@ -1,10 +1,11 @@
 """Rows by their ids, and conditions that a request may leave out: what the features' queries share."""
 
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from text2song.db.base import Identified
@@ -12,19 +13,26 @@ from text2song.errors import NotFound
 
 RowT = TypeVar("RowT", bound=Identified)
 AnyT = TypeVar("AnyT")
-_MESSAGE: Final = "there is no {noun} {row_id}. GET {path} lists those there are."
 
 
-def get(session: Session, table: type[RowT], row_id: uuid.UUID, *, noun: str, path: str) -> RowT:
-    """The row with that id; `noun` and `path` are for the message.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where rows are looked for."""
+
+    noun: str
+    path: str
+    """Noun and path are for the message where there is none."""
+    where: ColumnElement[bool] = true()  # noqa: RUF009  # immutable
+    """Beyond this there is nothing, for whoever asks."""
+
+
+def get(session: Session, table: type[RowT], row_id: uuid.UUID, *, place: Place) -> RowT:
+    """The row with that id.
 
     Raises:
         NotFound: when there is none.
     """
-    row = session.get(table, row_id)
-    if row is None:
-        raise NotFound(_MESSAGE.format(noun=noun, row_id=row_id, path=path))
-    return row
+    return get_all(session, table, [row_id], place=place)[0]
 
 
 def lock(session: Session, row: Identified) -> None:
@@ -40,21 +48,36 @@ def lock(session: Session, row: Identified) -> None:
         raise NotFound(f"{row.id} was deleted in this very moment.")
 
 
-def get_all(
-    session: Session, table: type[RowT], row_ids: Sequence[uuid.UUID], *, noun: str, path: str
-) -> list[RowT]:
+def get_all(session: Session, table: type[RowT], row_ids: Sequence[uuid.UUID], *, place: Place) -> list[RowT]:
     """The rows with these ids, in this order, by one query.
 
     Raises:
         NotFound: when one of them does not exist.
     """
-    found = {row.id: row for row in session.scalars(select(table).where(table.id.in_(row_ids)))}
-    for row_id in row_ids:
-        if row_id not in found:
-            raise NotFound(_MESSAGE.format(noun=noun, row_id=row_id, path=path))
+    query = select(table).where(table.id.in_(row_ids), place.where)
+    found = {row.id: row for row in session.scalars(query)}
+    _require(row_ids, found, place)
     return [found[row_id] for row_id in row_ids]
+
+
+def require(
+    session: Session, table: type[Identified], row_ids: Collection[uuid.UUID], *, place: Place
+) -> None:
+    """Check that there are rows with these ids, and read no more of them.
+
+    Raises:
+        NotFound: when one of them does not exist.
+    """
+    query = select(table.id).where(table.id.in_(row_ids), place.where)
+    _require(row_ids, set(session.scalars(query)), place)
 
 
 def matching(query: Select[AnyT], wanted: Mapping[InstrumentedAttribute[Any], object | None]) -> Select[AnyT]:
     """`query` with a condition for each column that something is wanted of; None wants nothing."""
     return query.where(*(column == value for column, value in wanted.items() if value is not None))
+
+
+def _require(row_ids: Collection[uuid.UUID], found: Collection[uuid.UUID], place: Place) -> None:
+    for row_id in row_ids:
+        if row_id not in found:
+            raise NotFound(f"there is no {place.noun} {row_id}. GET {place.path} lists those there are.")

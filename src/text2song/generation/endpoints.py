@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Collection
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response, status
@@ -13,8 +14,7 @@ from text2song.generation import queries, service
 from text2song.generation.examples import REQUESTS
 from text2song.generation.schemas import Cancelled, GenerateIn, JobOut, Status
 from text2song.jobs.watch import Watcher
-from text2song.studio import Studio
-from text2song.units import StudioUnit, WorkUnit
+from text2song.units import Visit, VisitUnit, WorkUnit
 from text2song.wire import IDS_PATTERN, Cursor, Id, Limit, Page, ids_of, problem_responses
 
 router = APIRouter(prefix="/generate", tags=["generation"])
@@ -68,8 +68,7 @@ def submit_generation(
 
 @router.get("", responses=problem_responses(400, 404, 422, 503))
 async def list_generations(  # noqa: PLR0913  # each is a query parameter
-    request: Request,
-    studio: StudioUnit,
+    visit: VisitUnit,
     *,
     ids: Annotated[
         str | None,
@@ -99,22 +98,21 @@ async def list_generations(  # noqa: PLR0913  # each is a query parameter
     without `since`, at once. A job that is over is no news by itself. `wait` and `since` go with `ids`;
     filters, `cursor` and `limit` go without them.
     """
-    _refuse_what_would_be_ignored(request)
+    _refuse_what_would_be_ignored(visit.request)
     if ids is None:
         return await run_in_threadpool(
-            _page, studio, status=status, prompt_id=prompt_id, cursor=cursor, limit=limit
+            _page, visit, status=status, prompt_id=prompt_id, cursor=cursor, limit=limit
         )
     job_ids = ids_of(ids, most=IDS_LIMIT)
     if wait:
-        await _wait(request, _as_sequences(since, job_ids), seconds=wait)
-    return Page(items=await run_in_threadpool(_read, studio, job_ids), next_cursor=None)
+        await _wait(visit, _as_sequences(since, job_ids), seconds=wait)
+    return Page(items=await run_in_threadpool(_read, visit, job_ids), next_cursor=None)
 
 
 @router.get("/{job_id}", responses=problem_responses(404, 422, 503))
 async def get_generation(
     job_id: Id,
-    request: Request,
-    studio: StudioUnit,
+    visit: VisitUnit,
     wait: Wait = 0,
     since: Annotated[
         int | None, Query(ge=0, le=10**18, description="With `wait`: the sequence already seen.")
@@ -127,8 +125,8 @@ async def get_generation(
     at its last `status`.
     """
     if wait:
-        await _wait(request, {job_id: since or 0}, seconds=wait)
-    return (await run_in_threadpool(_read, studio, [job_id]))[0]
+        await _wait(visit, {job_id: since or 0}, seconds=wait)
+    return (await run_in_threadpool(_read, visit, [job_id]))[0]
 
 
 @router.delete("/{job_id}", responses=problem_responses(404, 422))
@@ -164,21 +162,31 @@ def delete_audio(audio_id: Id, work: WorkUnit) -> None:
     service.delete_sample(work, audio_id)
 
 
-def _read(studio: Studio, job_ids: list[uuid.UUID]) -> list[JobOut]:
-    with studio.read() as reader:
+def _read(visit: Visit, job_ids: list[uuid.UUID]) -> list[JobOut]:
+    with visit.read() as reader:
         return queries.describe(reader, queries.get_all(reader, job_ids))
 
 
 def _page(
-    studio: Studio, *, status: Status | None, prompt_id: uuid.UUID | None, cursor: str | None, limit: int
+    visit: Visit, *, status: Status | None, prompt_id: uuid.UUID | None, cursor: str | None, limit: int
 ) -> Page[JobOut]:
-    with studio.read() as reader:
+    with visit.read() as reader:
         page = queries.find(reader, status=status, prompt_id=prompt_id, cursor=cursor, limit=limit)
         return Page(items=queries.describe(reader, page.rows), next_cursor=page.next_cursor)
 
 
-async def _wait(request: Request, since: dict[uuid.UUID, int], *, seconds: float) -> None:
-    """Wait for news, but not for a client who has gone, and not beyond the server's own end."""
+def _require_visible(visit: Visit, job_ids: Collection[uuid.UUID]) -> None:
+    with visit.read() as reader:
+        queries.require_visible(reader, job_ids)
+
+
+async def _wait(visit: Visit, since: dict[uuid.UUID, int], *, seconds: float) -> None:
+    """Wait for news, but not for a client who has gone, and not beyond the server's own end.
+
+    Whether the jobs may be seen is found out first: how long an answer takes would tell of others' jobs.
+    """
+    await run_in_threadpool(_require_visible, visit, since)
+    request = visit.request
     watcher: Watcher = request.app.state.generation_watcher
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:

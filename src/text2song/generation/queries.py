@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from text2song.audio.schemas import ResolvedParams
 from text2song.audio.tables import AudioSample
 from text2song.db import rows
-from text2song.db.pages import RowPage, newest_first
+from text2song.db.pages import RowPage
 from text2song.generation.schemas import AdapterChoice, JobError, JobOut, JobSampleOut, Status, TakeOut
 from text2song.generation.tables import GenerationJob, GenerationTake
 from text2song.jobs.columns import JobStatus
@@ -19,9 +19,9 @@ from text2song.jobs.order import Place, places
 from text2song.models import queries as models
 from text2song.models.tables import Model
 from text2song.studio import Reader
+from text2song.users.ownership import page, visible
 
-_NOUN: Final = "generation job"
-_PATH: Final = "/generate"
+_PLACE: Final = rows.Place("generation job", "/generate")
 COMPOSING_SHARE: Final = 0.8
 """Of the work on a take; the rest is rendering, of which nothing is heard until it is over. A trained model
 renders faster than that, the untrained one slower."""
@@ -31,18 +31,27 @@ def get(reader: Reader, job_id: uuid.UUID) -> GenerationJob:
     """The job with that id.
 
     Raises:
-        NotFound: when there is none.
+        NotFound: when there is none that the actor may see.
     """
-    return rows.get(reader.session, GenerationJob, job_id, noun=_NOUN, path=_PATH)
+    return rows.get(reader.session, GenerationJob, job_id, place=_visible_to(reader))
 
 
 def get_all(reader: Reader, job_ids: Sequence[uuid.UUID]) -> list[GenerationJob]:
     """These jobs, in this order.
 
     Raises:
-        NotFound: when one of them does not exist.
+        NotFound: when one of them does not exist for the actor.
     """
-    return rows.get_all(reader.session, GenerationJob, job_ids, noun=_NOUN, path=_PATH)
+    return rows.get_all(reader.session, GenerationJob, job_ids, place=_visible_to(reader))
+
+
+def require_visible(reader: Reader, job_ids: Collection[uuid.UUID]) -> None:
+    """Check that the actor may see all of these jobs, without reading more of them.
+
+    Raises:
+        NotFound: when one of them does not exist for the actor.
+    """
+    rows.require(reader.session, GenerationJob, job_ids, place=_visible_to(reader))
 
 
 def find(
@@ -51,11 +60,11 @@ def find(
     """A page of jobs, newest first."""
     wanted = {GenerationJob.status: status, GenerationJob.prompt_id: prompt_id}
     query = rows.matching(select(GenerationJob), wanted)
-    return newest_first(reader.session, query, by=GenerationJob.id, cursor=cursor, limit=limit)
+    return page(reader, query, table=GenerationJob, cursor=cursor, limit=limit)
 
 
 def sequences(reader: Reader, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, int]:
-    """For each of these jobs that exists: its sequence."""
+    """For each of these jobs that exists, whosever it is: its sequence."""
     query = select(GenerationJob.id, GenerationJob.sequence)
     found = reader.session.execute(query.where(GenerationJob.id.in_(job_ids)))
     return {row.id: row.sequence for row in found}
@@ -67,6 +76,10 @@ def describe(reader: Reader, jobs: Sequence[GenerationJob]) -> list[JobOut]:
     samples = _samples(reader, takes)
     outlook = _outlook(reader, jobs)
     return [_described(job, takes[job.id], samples, outlook) for job in jobs]
+
+
+def _visible_to(reader: Reader) -> rows.Place:
+    return visible(_PLACE, GenerationJob, reader.actor)
 
 
 @dataclass(frozen=True, slots=True)

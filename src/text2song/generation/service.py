@@ -17,6 +17,7 @@ from text2song.audio import service as audio_service
 from text2song.db import rows
 from text2song.errors import Conflict, IdempotencyMismatch, InvalidInput, ModelOutputRejected, Unavailable
 from text2song.generation import queries
+from text2song.generation.quotas import require_share
 from text2song.generation.schemas import GenerateIn, GenerationParams
 from text2song.generation.tables import KIND, GenerationJob, GenerationTake
 from text2song.jobs import lifecycle
@@ -31,6 +32,8 @@ from text2song.prompts import queries as prompts
 from text2song.prompts import service as prompt_service
 from text2song.prompts.tables import Prompt
 from text2song.studio import Work
+from text2song.users.audit import note_if_anothers
+from text2song.users.ownership import require_own
 
 DEFAULT_DURATION_SECONDS: Final = 10.0
 
@@ -44,6 +47,7 @@ def submit(work: Work, body: GenerateIn, *, idempotency_key: str | None = None) 
         InvalidInput, NotFound: when it asks for what cannot be.
         NoModelServed: when no worker ever served a model.
         Unavailable: when too many jobs wait already.
+        QuotaExceeded: when the owner's share is used up.
         IdempotencyMismatch: when the key came with another body before.
     """
     return _once(
@@ -55,9 +59,17 @@ def submit(work: Work, body: GenerateIn, *, idempotency_key: str | None = None) 
 
 
 def cancel(work: Work, job_id: uuid.UUID) -> tuple[GenerationJob, bool]:
-    """Cancel a job, whatever its state; False when it was over already. Finished takes stay."""
-    queries.get(work, job_id)
+    """Cancel a job, whatever its state; False when it was over already. Finished takes stay.
+
+    Raises:
+        NotFound: when there is no such job.
+        Forbidden: it is somebody else's.
+    """
+    job = queries.get(work, job_id)
+    require_own(job, work.actor)
     changed = lifecycle.cancel(work.session, GenerationJob, job_id, now=work.clock())
+    if changed:
+        note_if_anothers(work, job, act="generation.cancel")
     work.session.expire_all()
     return queries.get(work, job_id), changed
 
@@ -70,6 +82,7 @@ def retry(work: Work, job_id: uuid.UUID, *, idempotency_key: str | None = None) 
 
     Raises:
         NotFound: when there is no such job.
+        Forbidden: it is somebody else's.
         Conflict: when there is nothing to retry.
         IdempotencyMismatch: when the key came with another request before.
     """
@@ -115,6 +128,7 @@ def _once(
 
 def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
     origin = queries.get(work, job_id)
+    require_own(origin, work.actor)
     rows.lock(work.session, origin)  # of two that retry it at the same time, the second finds the first's job
     if origin.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         raise Conflict(
@@ -144,6 +158,7 @@ def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
         params=origin.generation_params,
         priority=origin.priority,
         takes=takes,
+        user_id=origin.user_id,
         fingerprint=origin.fingerprint,
         from_sample=origin.from_sample,
     )
@@ -171,6 +186,8 @@ class _Plan:
     params: dict[str, Any]
     priority: int
     takes: Sequence[_PlannedTake]
+    user_id: uuid.UUID | None
+    """Whose it will be; also where an admin asks for it again."""
     fingerprint: str | None = None
     """Of the only weights that will do."""
     from_sample: uuid.UUID | None = None
@@ -208,7 +225,16 @@ def _new(work: Work, body: GenerateIn) -> GenerationJob:
         )
         for number, side in enumerate(side for side in sides for _ in range(body.num_samples))
     ]
-    plan = _Plan(sentence, model, body.num_samples, _as_json(sides), params, body.priority, takes)
+    plan = _Plan(
+        sentence=sentence,
+        model=model,
+        num_samples=body.num_samples,
+        sides=_as_json(sides),
+        params=params,
+        priority=body.priority,
+        takes=takes,
+        user_id=work.actor.user_id,
+    )
     return _add(work, prompt, plan)
 
 
@@ -234,6 +260,7 @@ def _again(work: Work, body: GenerateIn) -> GenerationJob:
         params={"seed": spec.seed, **spec.sampling.as_json(), "duration": spec.duration_seconds},
         priority=body.priority,
         takes=[_PlannedTake(number=0, side=0, spec=spec, adapter_id=sample.adapter_id)],
+        user_id=work.actor.user_id,
         fingerprint=model.fingerprint,
         from_sample=sample.id,
     )
@@ -243,10 +270,12 @@ def _again(work: Work, body: GenerateIn) -> GenerationJob:
 def _add(work: Work, prompt: Prompt, plan: _Plan) -> GenerationJob:
     _require_room(work, plan.model)
     durations = [take.spec.duration_seconds for take in plan.takes]
+    require_share(work, plan.user_id, seconds=sum(durations))
     job = GenerationJob(
         prompt_id=prompt.id,
-        user_id=work.actor.user_id,
-        turn_key=str(work.actor.user_id or ""),
+        user_id=plan.user_id,
+        visibility=prompts.hold_visibility(work, prompt.id),
+        turn_key=str(plan.user_id or ""),
         priority=plan.priority,
         rows=len(plan.takes),
         cost=sum(durations),

@@ -4,22 +4,23 @@ import datetime as dt
 import uuid
 from typing import Any, Final
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from text2song.db.base import Base, Identified, JsonDocument
 from text2song.jobs.columns import JobColumns, JobStatus
+from text2song.users.ownership import Owned, ownership_indexes
 
 KIND: Final = "generation"
 """The bell that is rung for these jobs."""
 
 
-class GenerationJob(JobColumns, Base):
+class GenerationJob(JobColumns, Owned, Base):
     """One request for takes of one prompt. `cost` is in seconds of audio, `rows` in takes."""
 
     __tablename__ = "generation_jobs"
 
-    prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("prompts.id", ondelete="CASCADE"), index=True)
+    prompt_id: Mapped[uuid.UUID] = mapped_column(index=True)
     sentence: Mapped[str] = mapped_column(Text)
     model: Mapped[str] = mapped_column(String(200))
     fingerprint: Mapped[str | None] = mapped_column(String(64))
@@ -36,6 +37,21 @@ class GenerationJob(JobColumns, Base):
     """The sample that it makes again. No foreign key: it stays true when that sample is deleted."""
     idempotency_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
     request_digest: Mapped[str | None] = mapped_column(String(64))
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[Any, ...]:
+        """The indexes of every job, and of what belongs to somebody; and the key to the prompt."""
+        return (
+            *super().__table_args__,
+            *ownership_indexes(),
+            ForeignKeyConstraint(
+                ["prompt_id", "visibility"],
+                ["prompts.id", "prompts.visibility"],
+                ondelete="CASCADE",
+                onupdate="CASCADE",
+            ),
+        )
 
 
 class GenerationTake(Identified, Base):

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Query, Response, status
 
 from text2song.db.pages import DEFAULT_LIMIT
 from text2song.prompts import queries, service
-from text2song.prompts.schemas import PromptIn, PromptOut
+from text2song.prompts.schemas import PromptIn, PromptOut, PromptPatch
 from text2song.units import ReaderUnit, WorkUnit
+from text2song.users.ownership import Visibility
 from text2song.wire import NO_NULS, Cursor, Id, Limit, Page, problem_responses
 
 router = APIRouter(prefix="/prompts", tags=["prompts"])
@@ -44,6 +45,12 @@ def list_prompts(
 def get_prompt(prompt_id: Id, reader: ReaderUnit) -> PromptOut:
     """One prompt."""
     return queries.describe(queries.get(reader, prompt_id))
+
+
+@router.patch("/{prompt_id}", responses=problem_responses(404, 422))
+def change_prompt(prompt_id: Id, body: PromptPatch, work: WorkUnit) -> PromptOut:
+    """Share a prompt with everybody who is logged in, or keep it to oneself; its takes follow it."""
+    return queries.describe(service.show(work, prompt_id, to=Visibility(body.visibility)))
 
 
 @router.delete(

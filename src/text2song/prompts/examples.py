@@ -18,4 +18,6 @@ PROMPT_OUT: Final[dict[str, Any]] = {
     "sentence": "warm lo-fi with a lazy piano, lo-fi, mellow, piano and brushed drums, 84 bpm",
     "created_at": "2026-01-01T12:00:00Z",
     "user_id": None,
+    "visibility": "private",
 }
+PROMPT_PATCH: Final[dict[str, Any]] = {"visibility": "shared"}

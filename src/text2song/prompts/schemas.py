@@ -2,37 +2,30 @@
 
 import datetime as dt
 import uuid
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 
-from text2song.errors import InvalidInput
 from text2song.music.attributes import (
     DURATION_RANGE_SECONDS,
     INSTRUMENT_LIMIT,
     TEMPO_RANGE_BPM,
     WORD_LIMIT,
     MusicAttributes,
-    clean_text,
 )
 from text2song.music.sentence import TEXT_LIMIT
-from text2song.prompts.examples import PROMPT_IN, PROMPT_OUT
-from text2song.wire import Number, WireModel
+from text2song.prompts.examples import PROMPT_IN, PROMPT_OUT, PROMPT_PATCH
+from text2song.wire import Number, WireModel, one_line
 
-
-def _one_line(text: str) -> str:
-    """What `clean_text` refuses, refused under the path that the text has in the body."""
-    try:
-        return clean_text(text, name="text", limit=TEXT_LIMIT)
-    except InvalidInput as error:
-        raise PydanticCustomError(
-            "text", "{fault}", {"fault": error.message.removeprefix("text ")}
-        ) from error
-
-
-Text = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT), AfterValidator(_one_line)]
-Word = Annotated[str, Field(min_length=1, max_length=WORD_LIMIT), AfterValidator(_one_line)]
+Text = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT), AfterValidator(one_line)]
+Word = Annotated[str, Field(min_length=1, max_length=WORD_LIMIT), AfterValidator(one_line)]
+VisibilityName = Annotated[
+    Literal["private", "shared"],
+    Field(
+        description="Who sees the prompt, its jobs and its takes: its owner and admins, or everybody who is "
+        "logged in."
+    ),
+]
 
 
 class Attributes(WireModel):
@@ -92,3 +85,12 @@ class PromptOut(WireModel):
     sentence: str = Field(description="What the model reads.")
     created_at: dt.datetime
     user_id: uuid.UUID | None
+    visibility: VisibilityName
+
+
+class PromptPatch(WireModel):
+    """What can change of a prompt."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PROMPT_PATCH]})
+
+    visibility: VisibilityName

@@ -12,6 +12,8 @@ from text2song.prompts import queries
 from text2song.prompts.schemas import PromptIn
 from text2song.prompts.tables import Prompt
 from text2song.studio import Work
+from text2song.users.audit import note_if_anothers
+from text2song.users.ownership import Visibility, require_own
 
 
 def create(work: Work, body: PromptIn) -> Prompt:
@@ -34,14 +36,34 @@ def create(work: Work, body: PromptIn) -> Prompt:
     return prompt
 
 
+def show(work: Work, prompt_id: uuid.UUID, *, to: Visibility) -> Prompt:
+    """Let everybody see a prompt and what was and will be made from it, or nobody but its owner.
+
+    Raises:
+        NotFound: when there is none.
+        Forbidden: it is somebody else's.
+    """
+    prompt = queries.get(work, prompt_id)
+    require_own(prompt, work.actor)
+    if prompt.visibility != to:
+        note_if_anothers(work, prompt, act=f"prompt.{to}")
+        prompt.visibility = to
+        work.session.flush()  # the database itself tells jobs and takes
+        work.session.expire_all()
+    return queries.get(work, prompt_id)
+
+
 def delete(work: Work, prompt_id: uuid.UUID) -> None:
     """Delete a prompt, and with it its jobs that made nothing; what still waits or runs is dropped.
 
     Raises:
         NotFound: when there is none.
+        Forbidden: it is somebody else's.
         InUse: while takes belong to it: they are records of what this prompt made.
     """
     prompt = queries.get(work, prompt_id)
+    require_own(prompt, work.actor)
+    note_if_anothers(work, prompt, act="prompt.delete")
     rows.lock(work.session, prompt)
     work.session.delete(prompt)
     try:

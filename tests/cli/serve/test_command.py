@@ -124,11 +124,12 @@ def test_a_stop_hands_work_back_though_somebody_waits_for_it(running: Running) -
     ] == []
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1"])  # noqa: S104  # it is refused
-def test_other_machines_are_refused_with_the_reason(console: Console, host: str) -> None:
-    said = console.run("serve", "--host", host, "--json")
-    assert said.code == 2
-    assert "no users yet" in said.error()["message"]
+def test_other_machines_are_refused_while_nobody_could_log_in(furnished: Console) -> None:
+    said = furnished.run("serve", "--host", "0.0.0.0", "--port", "0", "--json")  # noqa: S104  # it is refused
+    assert said.code == 3
+    assert said.error()["code"] == "login_not_set_up"
+    assert "text2song user add NAME --admin" in said.error()["message"]
+    assert "ssh -L" in said.error()["message"]
 
 
 def test_a_port_and_a_setting_that_cannot_be_are_said_at_once(console: Console) -> None:

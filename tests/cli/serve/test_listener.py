@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from text2song.cli.serve.listener import open_listener, url_of
+from text2song.cli.serve.listener import is_public, open_listener, url_of
 from text2song.errors import InvalidInput, PortInUse
 
 
@@ -33,14 +33,23 @@ def test_a_port_can_be_taken_again_after_a_stop() -> None:
     open_listener("127.0.0.1", port=port).close()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1"])  # noqa: S104  # it is refused
-def test_other_machines_are_not_served_while_there_are_no_users(host: str) -> None:
+@pytest.mark.parametrize("host", ["", " ", "192.0.2.1"])
+def test_an_address_that_is_none_or_another_machine_s_is_refused(host: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        open_listener(host, port=8000)
-    assert refused.value.field == "host"
-    if host:
-        assert "no users yet" in refused.value.message
-        assert "ssh -L 8000:127.0.0.1:8000" in refused.value.message
+        open_listener(host, port=0)
+    assert refused.value.field in {"host", None}
+    assert "127.0.0.1" in refused.value.message
+
+
+def test_it_is_known_whether_other_machines_reach_it() -> None:
+    for host, reached in (("127.0.0.1", False), ("127.0.0.9", False), ("0.0.0.0", True)):  # noqa: S104  # for a moment
+        with open_listener(host, port=0) as listener:
+            assert is_public(listener) is reached
+
+
+def test_every_address_is_shown_as_the_one_that_a_browser_here_opens() -> None:
+    with open_listener("0.0.0.0", port=0) as listener:  # noqa: S104  # for a moment
+        assert url_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
 
 def test_a_name_without_an_address_is_refused() -> None:

@@ -17,6 +17,7 @@ from text2song.cli.generate.local import local_studio
 from text2song.cli.generate.remote import ERRORS, remote_studio
 from text2song.errors import ModelError, StudioError, UnexpectedFailure
 from text2song.generation.schemas import GenerateIn, JobOut, JobSampleOut
+from text2song.settings import load_settings
 
 
 def make(wish: Wish, *, answer: Answer, out: Path | None, is_forced: bool, server: str | None) -> None:
@@ -52,7 +53,7 @@ def _opened(
     body: GenerateIn, wish: Wish, *, answer: Answer, server: str | None
 ) -> AbstractContextManager[StudioAccess]:
     if server is not None:
-        return remote_studio(server)
+        return remote_studio(server, key=load_settings().api_key)
     return local_studio(body, model=wish.model, answer=answer)
 
 

@@ -6,11 +6,18 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import httpx2
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from text2song import __version__
 from text2song.audio.schemas import AudioSampleOut
-from text2song.errors import InvalidInput, StudioError, Unavailable, UnexpectedFailure, every_kind
+from text2song.errors import (
+    InvalidInput,
+    NotLoggedIn,
+    StudioError,
+    Unavailable,
+    UnexpectedFailure,
+    every_kind,
+)
 from text2song.generation.schemas import Cancelled, GenerateIn, JobOut
 from text2song.sound.files import AudioFormat
 from text2song.wire import Problem, WireModel
@@ -79,6 +86,9 @@ class RemoteStudio:
         except ValidationError:
             return self._not_a_studio()
         kind = ERRORS.get(problem.code, UnexpectedFailure)
+        if kind is NotLoggedIn:
+            detail = f"{problem.detail} From here: set TEXT2SONG_API_KEY to a key of that studio."
+            return kind(detail, field=problem.field)
         return kind(problem.detail, field=problem.field)
 
     def _not_a_studio(self) -> StudioError:
@@ -89,8 +99,8 @@ class RemoteStudio:
 
 
 @contextmanager
-def remote_studio(url: str) -> Iterator[RemoteStudio]:
-    """The studio at `url`.
+def remote_studio(url: str, *, key: SecretStr | None = None) -> Iterator[RemoteStudio]:
+    """The studio at `url`; `key` logs in there.
 
     Raises:
         InvalidInput: it is not a URL.
@@ -101,12 +111,13 @@ def remote_studio(url: str) -> Iterator[RemoteStudio]:
         raise _no_url(url) from error
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise _no_url(url)
+    login = {"Authorization": f"Bearer {key.get_secret_value()}"} if key is not None else {}
     # Not through the environment's proxy: a studio without users answers to no proxy.
     with httpx2.Client(
         base_url=parsed,
         timeout=httpx2.Timeout(ANSWER_SECONDS, connect=5.0),
         trust_env=False,
-        headers={"User-Agent": f"text2song/{__version__}"},
+        headers={"User-Agent": f"text2song/{__version__}", **login},
     ) as client:
         yield RemoteStudio(client)
 

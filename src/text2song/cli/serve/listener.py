@@ -1,7 +1,8 @@
-"""The socket that `serve` listens on: this machine's own addresses alone, and nobody else's port.
+"""The socket that `serve` listens on: this machine's own addresses, and nobody else's port.
 
-The port is taken before anything else is done, so that a second `make studio` says so at once
-instead of after loading a model.
+An address that other machines reach is taken too; whether it may be served is for those to say who
+know the studio's users. The port is taken before anything else is done, so that a second `make studio`
+says so at once instead of after loading a model.
 """
 
 import errno
@@ -23,7 +24,7 @@ def open_listener(host: str, *, port: int) -> socket.socket:
         InvalidInput: `host` has no address, is not on this machine, or the port needs more rights.
         PortInUse: another program has the port.
     """
-    family, address = _loopback(host, port=port)
+    family, address = _address(host, port=port)
     # The protocol is named because asyncio sends small answers at once (TCP_NODELAY) only where it is:
     # without it, each answer on a kept connection waited 40 ms for the client's acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -38,12 +39,24 @@ def open_listener(host: str, *, port: int) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """What a browser opens."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    """What a browser on this machine opens."""
+    address = _bound(listener)
+    port = listener.getsockname()[1]
+    if address.is_unspecified:  # every address of this machine, so also this one
+        return f"http://127.0.0.1:{port}/"
+    return f"http://[{address}]:{port}/" if address.version == 6 else f"http://{address}:{port}/"
 
 
-def _loopback(host: str, *, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+def is_public(listener: socket.socket) -> bool:
+    """Whether other machines reach it."""
+    return not _bound(listener).is_loopback
+
+
+def _bound(listener: socket.socket) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0])
+
+
+def _address(host: str, *, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
     if not host.strip():  # to the system this means every address of the machine
         raise InvalidInput("--host is empty: leave it out to serve on 127.0.0.1.", field="host")
     try:
@@ -52,15 +65,7 @@ def _loopback(host: str, *, port: int) -> tuple[socket.AddressFamily, tuple[str,
         raise InvalidInput(
             f"--host {host!r} has no address: leave it out to serve on 127.0.0.1.", field="host"
         ) from error
-    addresses = [str(where[0]) for *_, where in found]
-    if not all(ipaddress.ip_address(a.partition("%")[0]).is_loopback for a in addresses):
-        raise InvalidInput(
-            f"--host {host} can be reached from other machines, and the studio has no users yet: "
-            "anybody there could use it. Serve on 127.0.0.1, and reach it from elsewhere by "
-            f"`ssh -L {port or 8000}:127.0.0.1:{port or 8000} THIS-MACHINE`.",
-            field="host",
-        )
-    return found[0][0], (addresses[0], port)
+    return found[0][0], (str(found[0][4][0]), port)
 
 
 def _refusal(error: OSError, *, host: str, port: int) -> Exception:

@@ -10,7 +10,7 @@ from text2song.api.health import ReadyCheck
 from text2song.api.main import build_api
 from text2song.cli.answer import Answer
 from text2song.cli.opening import opened_queue, opened_studio, settings_for
-from text2song.cli.serve.listener import open_listener, url_of
+from text2song.cli.serve.listener import is_public, open_listener, url_of
 from text2song.cli.worker.background import BackgroundWorker
 from text2song.cli.worker.notices import (
     NO_WORKER_HERE,
@@ -21,9 +21,17 @@ from text2song.cli.worker.notices import (
     tell_of_model,
 )
 from text2song.cli.worker.signals import StopSignals
+from text2song.errors import LoginNotSetUp
 from text2song.jobs.open import is_in_process
 from text2song.settings import Settings
+from text2song.studio import Studio
+from text2song.users import authentication
 
+EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # not bound here, but left out of the names
+OPEN_WIRE: Final = (
+    "Other machines reach this server, and what they send is not encrypted, keys included: put a proxy with "
+    "TLS in front of it wherever you do not trust the network (docs/how-to/team.md)."
+)
 SHUTDOWN_SECONDS: Final = 3
 """How long open requests may take to end; what still streams then is cut off, and asks again later."""
 
@@ -46,8 +54,8 @@ def serve(answer: Answer, *, host: str, port: int) -> None:
 
 
 def _answering_as(settings: Settings, *, host: str) -> Settings:
-    """The settings with `host` among the names that the server answers to."""
-    if host in settings.allowed_hosts:
+    """The settings with `host` among the names that the server answers to, if it is one."""
+    if host in settings.allowed_hosts or host in EVERY_ADDRESS:
         return settings
     return settings.model_copy(update={"allowed_hosts": (*settings.allowed_hosts, host)})
 
@@ -59,13 +67,17 @@ def _run(
         opened_queue(settings) as queue,
         opened_studio(settings, answer=answer, queue=queue) as studio,
     ):
+        _mind_the_public(studio, listener, answer=answer)
         worker = BackgroundWorker(studio, queue)
 
         def is_stopping() -> bool:
             return server.should_exit or stop.asked.is_set()
 
         app = build_api(
-            studio, ready_checks=[ReadyCheck("worker", worker.require_ready)], is_stopping=is_stopping
+            studio,
+            is_public=is_public(listener),
+            ready_checks=[ReadyCheck("worker", worker.require_ready)],
+            is_stopping=is_stopping,
         )
 
         def take_leave() -> None:
@@ -95,7 +107,12 @@ def _run_alone(settings: Settings, listener: socket.socket, *, answer: Answer, s
         opened_queue(settings) as queue,
         opened_studio(settings, answer=answer, queue=queue) as studio,
     ):
-        app = build_api(studio, is_stopping=lambda: server.should_exit or stop.asked.is_set())
+        _mind_the_public(studio, listener, answer=answer)
+        app = build_api(
+            studio,
+            is_public=is_public(listener),
+            is_stopping=lambda: server.should_exit or stop.asked.is_set(),
+        )
 
         def welcome() -> None:
             answer.notice(NO_WORKER_HERE)
@@ -110,6 +127,31 @@ def _run_alone(settings: Settings, listener: socket.socket, *, answer: Answer, s
             when_stopping=lambda: answer.notice(STOPPING_ALONE),
         )
         server.run(sockets=[listener])
+
+
+def _mind_the_public(studio: Studio, listener: socket.socket, *, answer: Answer) -> None:
+    """Serve other machines only once somebody can log in, and say that the wire is open."""
+    if is_public(listener):
+        require_users(studio, listener)
+        answer.notice(OPEN_WIRE)
+
+
+def require_users(studio: Studio, listener: socket.socket) -> None:
+    """Check that somebody could log in, before others can reach the studio.
+
+    Raises:
+        LoginNotSetUp: nobody could.
+    """
+    with studio.read() as reader:
+        if authentication.has_users(reader):
+            return
+    host, port = listener.getsockname()[:2]
+    raise LoginNotSetUp(
+        f"{host} can be reached from other machines, and nobody could log in: make the first user with "
+        "`text2song user add NAME --admin`. Or serve on 127.0.0.1, and reach it from elsewhere by "
+        f"`ssh -L {port}:127.0.0.1:{port} THIS-MACHINE`.",
+        field="host",
+    )
 
 
 class _Server(uvicorn.Server):

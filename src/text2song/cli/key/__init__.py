@@ -1,0 +1,1 @@
+"""What `key` is made of."""

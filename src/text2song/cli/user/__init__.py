@@ -1,0 +1,1 @@
+"""What `user` is made of."""
