@@ -62,7 +62,7 @@ constraints: installed-dev ## refresh constraints.txt to the newest versions tha
 	@$(BIN)/python -m tools.refresh_constraints
 
 # Strict, or packages that nobody could look up would pass; without pip, since every version is in the file.
-audit: installed-dev ## ask pypi.org whether a pinned package has a known weakness
+audit: installed-dev ## ask the package index whether a pinned package has a known weakness
 	@$(BIN)/uv tool run pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 site: installed-studio ## build the web studio into the package, where its sources are

@@ -13,7 +13,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -25,9 +25,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tests.api.edge import serve
+from text2song.settings import load_settings
+from text2song.studio import Studio
 
 CLIENT_ID = "studio"
 CLIENT_SECRET = "a-secret-of-the-tests"
+ROLES = "admin=leads, creator=band, rater=guests"
 REDIRECT_URL = "http://127.0.0.1:8000/session/oidc/callback"
 Lie = Callable[[dict[str, Any]], dict[str, Any]]
 """What becomes of a token's claims."""
@@ -146,3 +149,17 @@ def serving(provider: OpenIdProvider) -> Iterator[OpenIdProvider]:
     with serve(provider.app()) as port:
         provider.issuer = f"http://127.0.0.1:{port}"
         yield provider
+
+
+def with_provider(studio: Studio, provider: OpenIdProvider, **settings: str) -> Studio:
+    """The studio whose settings name the provider."""
+    given = {
+        "ISSUER": provider.issuer,
+        "CLIENT_ID": CLIENT_ID,
+        "CLIENT_SECRET": CLIENT_SECRET,
+        "REDIRECT_URL": provider.redirect_url,
+        "ROLES": ROLES,
+    } | settings
+    read = load_settings({f"TEXT2SONG_OIDC_{name}": value for name, value in given.items()})
+    update = {name: getattr(read, name) for name in type(read).model_fields if name.startswith("oidc_")}
+    return replace(studio, settings=studio.settings.model_copy(update={**update, "require_login": True}))

@@ -1,26 +1,17 @@
 """Signing in by way of a real OpenID Connect provider, an honest one and a lying one."""
 
-import queue
 import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
-from tests.api.browser import looked_at, needs_chromium
-from tests.api.edge import serve
-from tests.api.openid_provider import CLIENT_ID, CLIENT_SECRET, OpenIdProvider, key_named, serving
+from tests.api.openid_provider import CLIENT_SECRET, OpenIdProvider, key_named, serving, with_provider
 from tests.servers import free_port
 from tests.studios import Clock
 from tests.users.people import add_person
@@ -28,13 +19,11 @@ from text2song.api.login import CSRF_HEADER, SESSION_COOKIE
 from text2song.api.main import build_api
 from text2song.api.provider import ANSWER_SECONDS, KEEP_SECONDS, PAUSE_SECONDS
 from text2song.api.provider_session import ATTEMPT_COOKIE
-from text2song.settings import load_settings
 from text2song.studio import Studio
 from text2song.users import identities, service
 from text2song.users.schemas import UserPatch
 from text2song.users.tables import LoginSession, User
 
-ROLES = "admin=leads, creator=band, rater=guests"
 BEGIN = "/session/oidc"
 
 
@@ -42,20 +31,6 @@ BEGIN = "/session/oidc"
 def run_provider(clock: Clock) -> Iterator[OpenIdProvider]:
     with serving(OpenIdProvider(clock)) as provider:
         yield provider
-
-
-def with_provider(studio: Studio, provider: OpenIdProvider, **settings: str) -> Studio:
-    """The studio whose settings name the provider."""
-    given = {
-        "ISSUER": provider.issuer,
-        "CLIENT_ID": CLIENT_ID,
-        "CLIENT_SECRET": CLIENT_SECRET,
-        "REDIRECT_URL": provider.redirect_url,
-        "ROLES": ROLES,
-    } | settings
-    read = load_settings({f"TEXT2SONG_OIDC_{name}": value for name, value in given.items()})
-    update = {name: getattr(read, name) for name in type(read).model_fields if name.startswith("oidc_")}
-    return replace(studio, settings=studio.settings.model_copy(update={**update, "require_login": True}))
 
 
 @pytest.fixture(name="client")
@@ -367,41 +342,3 @@ def test_no_secret_is_logged_or_answered(
     for secret in (CLIENT_SECRET, code, "eyJ", client.cookies.get(SESSION_COOKIE) or "-"):
         assert secret not in told + out.out + out.err
     assert CLIENT_SECRET not in repr(client.app.state.studio.settings)  # type: ignore[attr-defined]  # FastAPI's
-
-
-PAGE = """
-<!doctype html><body><script>
-const here = new URL(location);
-if (!here.searchParams.has("begun") && !document.referrer && !sessionStorage.begun) {{
-  sessionStorage.begun = "1";
-  location = "{api}/session/oidc";
-}} else {{
-  fetch("{api}/session", {{ credentials: "include" }})
-    .then((answer) => answer.json())
-    .then((told) => fetch("/said", {{ method: "POST", body: JSON.stringify(told) }}));
-}}
-</script>
-"""
-
-
-@needs_chromium
-def test_a_real_browser_goes_and_comes_back(studio: Studio, clock: Clock, tmp_path: Path) -> None:
-    said: queue.Queue[dict[str, Any]] = queue.Queue()
-    api_port = free_port()
-
-    async def show(_: Request) -> Response:
-        return HTMLResponse(PAGE.format(api=f"http://127.0.0.1:{api_port}"))
-
-    async def hear(request: Request) -> Response:
-        said.put(await request.json())
-        return Response(status_code=204)
-
-    site = Starlette(routes=[Route("/", show), Route("/said", hear, methods=["POST"])])
-    provider = OpenIdProvider(clock, redirect_url=f"http://127.0.0.1:{api_port}/session/oidc/callback")
-    with serving(provider), serve(site) as page_port:
-        known = with_provider(studio, provider)
-        home = f"http://127.0.0.1:{page_port}"
-        known = replace(known, settings=known.settings.model_copy(update={"web_origin": (home,)}))
-        app: Any = build_api(known)
-        with serve(app, port=api_port), looked_at(f"{home}/", profile=tmp_path / "profile"):
-            assert said.get(timeout=60)["user"]["name"] == "Ada"

@@ -227,7 +227,7 @@ class Provider:
         issuer = self._settings.oidc_issuer
         places = _object(_ask("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration"))
         if places.get("issuer") != issuer:
-            log.error("the provider has another name than TEXT2SONG_OIDC_ISSUER", error=places.get("issuer"))
+            log.error("the provider has another name than in the settings", error=places.get("issuer"))
             raise Unavailable("the provider for signing in is not the one that was set up: tell an admin.")
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
             if urlsplit(str(places.get(name))).scheme not in {"https", urlsplit(issuer).scheme}:
@@ -274,7 +274,7 @@ def _object(answer: httpx2.Response) -> dict[str, Any]:
     except ValueError:
         told = None
     if not isinstance(told, dict):
-        log.warning("the provider answers with something else than JSON", status=answer.status_code)
+        log.warning("the provider answers with nonsense", status=answer.status_code)
         raise Unavailable("the provider for signing in answers with nonsense: tell an admin.")
     return told
 
