@@ -18,8 +18,6 @@ DOCKERFILES: Final = sorted(DEPLOY.glob("*.Dockerfile"))
 UNITS: Final = sorted((DEPLOY / "systemd").iterdir())
 MANIFESTS: Final = sorted(path for path in (DEPLOY / "kubernetes").iterdir() if path.stem != "kustomization")
 
-COMING_SETTINGS: Final = frozenset({"TEXT2SONG_WEB_ORIGIN"})
-"""What other parts of this version bring; whoever brings it has to take it out of here."""
 SETTINGS: Final = frozenset(PREFIX + name.upper() for name in Settings.model_fields)
 
 
