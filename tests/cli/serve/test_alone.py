@@ -53,7 +53,7 @@ def test_it_takes_jobs_for_workers_elsewhere_and_rings_for_them(
     assert document["model"] is None
     assert "`text2song worker`" in document["notice"]
     url = document["url"]
-    assert httpx2.get(f"{url}readyz").json()["checks"] == ["database", "blobs"]
+    assert httpx2.get(f"{url}readyz").json()["checks"] == ["database", "blobs", "queue"]
     assert httpx2.post(f"{url}generate", json=JOB).json()["code"] == "no_model_served"
     announce(furnished)
     answer = httpx2.post(f"{url}generate", json=JOB)
