@@ -14,7 +14,7 @@ from text2song.jobs.runner import Runner
 
 log = structlog.get_logger(__name__)
 
-STOP_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 20.0
 """How long a thread may take to come to the next frame and hand its jobs back."""
 
 Chore = Callable[[], object]
