@@ -107,7 +107,10 @@ def _copy_one(stat: BlobStat, source: BlobStore, target: BlobStore, *, verifies:
             target.put(file, folder=folder, suffix=suffix)
     except BlobCorrupt:
         return CopiedBlobs(damaged=(key,))
-    except BlobMissing:  # deleted since it was listed
+    except (BlobMissing, FileNotFoundError):
+        if source.exists(key):
+            raise
+        # deleted since it was listed
         return CopiedBlobs()
     _require_whole(target, key)
     return CopiedBlobs(copied=1, copied_bytes=stat.size_bytes)
