@@ -381,3 +381,26 @@ def test_a_dead_storage_keeps_no_writer_waiting(
 
     mortal_object_store.start()
     assert cleaning.reap(bucket) == 3
+
+
+def test_a_storage_that_dies_meanwhile_is_not_asked_for_every_key(
+    studio: Studio, clock: Clock, mortal_object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = in_bucket(studio, mortal_object_store)
+    delete(bucket, make_sample(bucket))
+    delete(bucket, make_sample(bucket, seed=1))
+    clock.advance(GRACE_SECONDS)
+    remove = bucket.blobs.delete
+
+    def remove_and_die(key: str) -> None:
+        remove(key)
+        mortal_object_store.kill()
+
+    monkeypatch.setattr(bucket.blobs, "delete", remove_and_die)
+    with write_units_timed(studio.engine) as held:
+        assert cleaning.reap(bucket) == 1
+    assert len(held) == 2  # the one that went, and the one that told
+
+    monkeypatch.undo()
+    mortal_object_store.start()
+    assert cleaning.reap(bucket) == 5

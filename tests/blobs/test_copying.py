@@ -8,7 +8,7 @@ from text2song.blobs import copying
 from text2song.blobs.copying import CopiedBlobs, copy
 from text2song.blobs.local import LocalBlobs
 from text2song.blobs.memory import MemoryBlobs
-from text2song.blobs.store import BlobStat, BlobStore, StoredBlob
+from text2song.blobs.store import LINK_SECONDS, BlobStat, BlobStore, StoredBlob
 from text2song.errors import BlobCorrupt, StorageFailed
 
 FOLDERS = ("audio", "codes")
@@ -127,8 +127,18 @@ class Vanishing(LocalBlobs):
             yield stat
 
 
-def test_what_is_deleted_meanwhile_is_passed_over(tmp_path: Path) -> None:
-    source = Vanishing(tmp_path / "source")
+class VanishingLater(LocalBlobs):
+    """Links to a file that is deleted before it is opened."""
+
+    def link(self, key: str, *, expires_seconds: int = LINK_SECONDS) -> Path | str | None:
+        link = super().link(key, expires_seconds=expires_seconds)
+        self.delete(key)
+        return link
+
+
+@pytest.mark.parametrize("kind", [Vanishing, VanishingLater])
+def test_what_is_deleted_meanwhile_is_passed_over(tmp_path: Path, kind: type[LocalBlobs]) -> None:
+    source = kind(tmp_path / "source")
     source.put(b"sound", folder="audio", suffix=".flac")
     target = MemoryBlobs()
     assert copy(source, target, folders=FOLDERS) == CopiedBlobs()

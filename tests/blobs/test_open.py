@@ -69,6 +69,7 @@ def test_what_only_a_bucket_can_do_is_not_asked_of_a_folder(tmp_path: Path, name
         "/srv/blobs",
         "blobs",
         "ftp://host/x",
+        "https://id:secret@s3.example.org/bucket",
         "file://relative/blobs",
         "file:blobs",
         "file:///srv/blobs?x=1",
@@ -81,3 +82,4 @@ def test_any_other_url_says_how_to_write_it(url: str) -> None:
     with pytest.raises(InvalidSetting, match="file:///") as caught:
         open_store(url)
     assert caught.value.field == "TEXT2SONG_BLOBS_URL"
+    assert "secret" not in caught.value.message

@@ -233,6 +233,8 @@ class Listener:
 
     heard: list[str | None] = field(default_factory=list)
     """What encryption each upload asked for."""
+    keys: list[str | None] = field(default_factory=list)
+    """By which key of KMS."""
     seconds: float = 0.0
     """Until an upload is answered."""
     server: ThreadingHTTPServer | None = None
@@ -250,6 +252,7 @@ def start_listener() -> Iterator[tuple[Listener, str]]:
         def do_PUT(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             listener.heard.append(self.headers["x-amz-server-side-encryption"])
+            listener.keys.append(self.headers["x-amz-server-side-encryption-aws-kms-key-id"])
             time.sleep(listener.seconds)
             self._answer(200)
 
@@ -280,6 +283,14 @@ def test_encryption_is_asked_for_with_every_upload(
     put(store(listener[1], ANY_KEY))
     put(store(listener[1], ANY_KEY, S3Options(encryption=encryption)))
     assert listener[0].heard == [None, encryption]
+
+
+def test_the_environment_says_which_key_of_kms(
+    listener: tuple[Listener, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SSE_KMS_KEY_ID", "key/of-the-studio")
+    put(store(listener[1], ANY_KEY, S3Options(encryption="aws:kms")))
+    assert listener[0].keys == ["key/of-the-studio"]
 
 
 def test_a_slow_line_may_take_longer_for_an_upload_than_a_server_may_be_silent(

@@ -84,6 +84,21 @@ def test_the_same_moment_in_another_zone_is_the_same_link() -> None:
     assert presign(signed_at=NOON.astimezone(zone)) == presign()
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://S3.Example.org:443/a", "https://s3.example.org/a"),
+        ("http://s3.example.org:80/a", "http://s3.example.org/a"),
+        ("https://s3.example.org:80/a", "https://s3.example.org:80/a"),
+        ("http://[::1]:443/a", "http://[::1]:443/a"),
+    ],
+)
+def test_the_host_is_signed_as_browsers_send_it(written: str, sent: str) -> None:
+    """The URL Standard (https://url.spec.whatwg.org): small letters, and no port that is its scheme's own."""
+    assert presign(written) == presign(sent)
+    assert presign(written).startswith(f"{sent}?")
+
+
 def test_whatever_is_asked_for_is_signed() -> None:
     links = {
         presign(),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, delete, func, select, text, update
+from sqlalchemy import Connection, Engine, delete, func, make_url, select, text, update
 
 from tests.adapters.shelf import add_adapter
 from tests.databases import lent_database
@@ -163,11 +163,10 @@ def test_what_the_target_cannot_keep_is_named_with_its_table(filled: Studio, tar
 def test_a_source_of_another_version_or_none_is_told(studio: Studio, target: Engine, tmp_path: Path) -> None:
     with pytest.raises(SchemaTooOld):
         moved(target, studio.engine)
-    absent = open_engine(f"sqlite:///{tmp_path / 'absent.db'}")
     with pytest.raises(NotFound, match=r"no database at .*absent\.db"):
-        copying.require_there(absent)
-    copying.require_there(studio.engine)
-    copying.require_there(target)
+        copying.require_there(make_url(f"sqlite:///{tmp_path / 'absent.db'}"))
+    copying.require_there(studio.engine.url)
+    copying.require_there(target.url)
 
 
 @pytest.mark.databases("sqlite", "postgresql")

@@ -36,6 +36,10 @@ def test_without_a_host_it_is_this_machine() -> None:
     assert place(parse("postgresql:///studio")) == "studio on this machine"
 
 
+def test_a_service_of_postgresqls_own_files_is_told_by_its_name() -> None:
+    assert place(parse("postgresql:///?service=songs")) == "the service songs"
+
+
 @pytest.mark.parametrize(
     ("url", "reason"),
     [

@@ -89,6 +89,22 @@ def test_a_take_that_fails_leaves_its_siblings_saved(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("first_take_is_silent")
+def test_a_take_that_fails_while_the_database_is_away_costs_its_siblings_nothing(bench: Bench) -> None:
+    def take_away(desk: Desk, result: RowResult) -> RowResult:
+        """For longer than a beat, as long as a restart takes."""
+        if result.row == 0:
+            file = desk.studio.settings.home / "studio.db"
+            away = file.rename(file.with_name("elsewhere"))
+            threading.Timer(0.2, away.rename, (file,)).start()
+        return result
+
+    bench.trouble = take_away
+    done = bench.make(num_samples=3, generation_params={"seed": 7, "duration": 1})
+    assert [take["status"] for take in done["takes"]] == ["failed", "succeeded", "succeeded"]
+    assert (done["status"], done["attempts"], len(bench.batches)) == ("failed", 1, 1)
+
+
+@pytest.mark.usefixtures("first_take_is_silent")
 def test_a_retry_makes_the_unmade_takes_with_another_seed_where_the_output_was_at_fault(bench: Bench) -> None:
     job = bench.desk.submit(num_samples=3, generation_params={"seed": 7, "duration": 1})
     bench.work()

@@ -5,6 +5,7 @@ import threading
 from structlog.testing import capture_logs
 
 from tests.jobs.workshop import Workshop, names_of_threads, submit, wait_until
+from text2song.errors import StorageFailed
 from text2song.generation.tables import KIND
 from text2song.jobs.threads import ThreadQueue
 from text2song.studio import Studio
@@ -32,6 +33,24 @@ def test_its_rounds_come_with_every_sweep_and_one_that_fails_does_not_end_them(s
         queue.stop(runner)
     assert rounds[:4] == ["fails", "works"] * 2
     assert ("background work failed", "by nothing") in {(line["event"], line.get("error")) for line in lines}
+
+
+def test_what_is_away_for_a_while_is_told_in_a_line_and_a_fault_of_ours_with_its_place(
+    studio: Studio,
+) -> None:
+    rounds: list[type[Exception]] = []
+
+    def fails() -> None:
+        rounds.append(StorageFailed if len(rounds) % 2 else ZeroDivisionError)
+        raise rounds[-1]("as it is")
+
+    queue, runner = ThreadQueue(), Workshop(studio).runner()
+    with capture_logs() as lines:
+        queue.start(runner, sweep_seconds=0.01, rounds=(fails,))
+        wait_until(lambda: len(rounds) >= 3)
+        queue.stop(runner)
+    told = [(line["log_level"], line.get("code"), line.get("exc_info")) for line in lines]
+    assert told[:2] == [("error", None, True), ("warning", "storage_failed", None)]
 
 
 def test_a_worker_that_does_not_end_in_time_is_left_and_told(studio: Studio) -> None:

@@ -22,10 +22,9 @@ def resolve(reader: Reader, named: Sequence[tuple[str, str]]) -> list[Adapter]:
     if not named:
         return []
     names = [_plain(reference) for _, reference in named]
-    comparable = [name for name in names if "\0" not in name]  # PostgreSQL keeps no NUL in its text
     found = {
         name: adapter
-        for adapter in reader.session.scalars(select(Adapter).where(_is_one_of(comparable)))
+        for adapter in reader.session.scalars(select(Adapter).where(_is_one_of(names)))
         for name in (str(adapter.id), adapter.digest, f"{adapter.name}@{adapter.version}")
     }
     for name, (field, reference) in zip(names, named, strict=True):

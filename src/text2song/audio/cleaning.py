@@ -16,7 +16,7 @@ Nothing here holds the write lock for longer than one file takes: both chores lo
 and write in a short unit for each key or each piece.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Final
 
@@ -50,11 +50,17 @@ def reap(studio: Studio) -> int:
         _spare(studio, needed)
     unneeded = [key for key in due if key not in needed]
     reaped = 0
-    for key in unneeded if _answers(studio, unneeded) else ():
+    is_in_doubt = True
+    for key in unneeded:
+        if is_in_doubt and not _answers(studio, key):
+            break
         try:
             reaped += _reap_one(studio, key)
         except StudioError as error:
             log.warning("bytes that nobody needs cannot be deleted", key=key, error=error.message)
+            is_in_doubt = True
+        else:
+            is_in_doubt = False
     return reaped
 
 
@@ -97,11 +103,10 @@ def _pieces(studio: Studio) -> Iterator[list[BlobStat]]:
             yield piece
 
 
-def _answers(studio: Studio, keys: Sequence[str]) -> bool:
+def _answers(studio: Studio, key: str) -> bool:
     """Whether the storage is there: one that is dead must not keep the write lock waiting, key by key."""
     try:
-        for key in keys[:1]:
-            studio.blobs.exists(key)
+        studio.blobs.exists(key)
     except StudioError as error:
         log.warning("the storage does not answer, so nothing is deleted there", error=error.message)
         return False

@@ -104,7 +104,10 @@ def _copy_one(stat: BlobStat, source: BlobStore, target: BlobStore, *, verifies:
             if is_damaged:  # a put would take it for the same
                 target.delete(key)
             target.put(file, folder=folder, suffix=suffix)
-    except BlobMissing:  # deleted since it was listed
+    except (BlobMissing, FileNotFoundError):
+        if source.exists(key):
+            raise
+        # deleted since it was listed
         return CopiedBlobs()
     _require_whole(target, key)
     return CopiedBlobs(copied=1, copied_bytes=stat.size_bytes)

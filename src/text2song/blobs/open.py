@@ -61,7 +61,8 @@ def folder_of(url: str) -> Path:
     """The folder that a URL names. Nothing is opened or made.
 
     Raises:
-        InvalidSetting: any other URL.
+        InvalidSetting: any other URL. It is not repeated: whoever tries another scheme may have put a
+            secret into it.
     """
     scheme = url.partition(":")[0].lower()
     if scheme == "file":
@@ -73,8 +74,8 @@ def folder_of(url: str) -> Path:
             field=SETTING,
         )
     raise InvalidSetting(
-        f"{SETTING} is {url!r}, of no known kind: use file:///absolute/folder, such as "
-        "file:///srv/text2song/blobs, or s3://bucket/prefix.",
+        f"{SETTING} is of no known kind: use file:///absolute/folder, such as file:///srv/text2song/blobs, "
+        "or s3://bucket/prefix.",
         field=SETTING,
     )
 

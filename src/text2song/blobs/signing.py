@@ -11,13 +11,14 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 LONGEST_SECONDS: Final = 7 * 24 * 3600
 """No server honours a link for longer."""
 _SERVICE: Final = "s3"
 _UNRESERVED: Final = "-_.~"
+_OWN_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,16 @@ def presigned_get(
     }
     if key.session_token:
         query["X-Amz-Security-Token"] = key.session_token
-    path, written = quote(parts.path, safe=f"/{_UNRESERVED}"), _written(query)
-    request = f"GET\n{path}\n{written}\nhost:{parts.netloc}\n\nhost\nUNSIGNED-PAYLOAD"
+    host, path, written = _host(parts), quote(parts.path, safe=f"/{_UNRESERVED}"), _written(query)
+    request = f"GET\n{path}\n{written}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
     digest = hashlib.sha256(request.encode()).hexdigest()
     signature = _signature(f"{ALGORITHM}\n{moment}\n{scope}\n{digest}", key=key, scope=scope)
-    return f"{parts.scheme}://{parts.netloc}{path}?{written}&X-Amz-Signature={signature}"
+    return f"{parts.scheme}://{host}{path}?{written}&X-Amz-Signature={signature}"
+
+
+def _host(parts: SplitResult) -> str:
+    """As browsers send it: in small letters, and without the port that is the scheme's own."""
+    return parts.netloc.lower().removesuffix(_OWN_PORTS[parts.scheme])
 
 
 def _written(query: Mapping[str, str]) -> str:

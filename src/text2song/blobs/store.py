@@ -45,7 +45,6 @@ class BlobStore(Protocol):
     - **Ranges** are `start` (included) to `end` (excluded; None means the end of the blob). An `end`
       beyond the blob is cut to it; `start` equal to the size gives no bytes.
     - **Threads** may share one store. Processes may share what it stores.
-
     - **A link needs no round trip.** Where it is a URL, `stat` tells whether the blob is there, and the link
       to one that is not leads to a 404. The same key gives the same URL for a while, in every process of
       the same settings, so that caches hit.

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
+    URL,
     Column,
     Connection,
     Engine,
@@ -96,14 +97,14 @@ def copy(
         return copied
 
 
-def require_there(engine: Engine) -> None:
-    """Check that a SQLite file exists, which opening it would else make.
+def require_there(url: URL) -> None:
+    """Check that a SQLite file exists, which opening it would else make, and its folder too.
 
     Raises:
         NotFound: when it does not.
     """
-    if is_sqlite(engine.url) and not Path(engine.url.database or "").is_file():
-        raise NotFound(f"there is no database at {place(engine.url)}.")
+    if is_sqlite(url) and not Path(url.database or "").is_file():
+        raise NotFound(f"there is no database at {place(url)}: name the one that holds the rows now.")
 
 
 @contextmanager

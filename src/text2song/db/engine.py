@@ -34,11 +34,11 @@ def open_engine(url: str, *, name: str = SETTING) -> Engine:
         StorageFailed: when the folder of the SQLite file cannot be made.
     """
     parsed = parse(url, name=name)
-    return _open_sqlite(parsed) if is_sqlite(parsed) else _open_postgresql(parsed, name=name)
+    return _open_sqlite(parsed, name=name) if is_sqlite(parsed) else _open_postgresql(parsed, name=name)
 
 
-def _open_sqlite(url: URL) -> Engine:
-    _make_folder(url)
+def _open_sqlite(url: URL, *, name: str) -> Engine:
+    _make_folder(url, name=name)
     engine = create_engine(
         url,
         pool_size=THREAD_LIMIT,
@@ -75,13 +75,13 @@ def _open_postgresql(url: URL, *, name: str) -> Engine:
     return engine
 
 
-def _make_folder(url: URL) -> None:
+def _make_folder(url: URL, *, name: str) -> None:
     folder = Path(url.database or "").absolute().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageFailed(
-            f"the folder {folder} cannot be made ({error.strerror}): choose another {SETTING}."
+            f"the folder {folder} cannot be made ({error.strerror}): choose another {name}."
         ) from error
 
 

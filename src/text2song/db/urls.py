@@ -51,8 +51,10 @@ def place(url: URL) -> str:
     """Where the database is, in words that hold no password."""
     if is_sqlite(url):
         return url.database or ""
-    host = url.host or _first(url, "host") or "this machine"
-    return f"{url.database or _first(url, 'dbname')} on {host}"
+    database, host = url.database or _first(url, "dbname"), url.host or _first(url, "host")
+    if not database:  # a service, which names the rest in a file
+        return f"the service {_first(url, 'service')}"
+    return f"{database} on {host or 'this machine'}"
 
 
 def _first(url: URL, name: str) -> str:

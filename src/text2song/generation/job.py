@@ -239,17 +239,17 @@ class GenerationHandler:
         Raises:
             ClaimLost: when the job is no longer this worker's.
         """
+        is_over = partial(leases.is_lost, row.claim)
         error = outcome if isinstance(outcome, StudioError) else None
         if isinstance(outcome, GeneratedTake):
-            keep = partial(self._keep, row, outcome)
             try:
-                patiently(keep, is_over=lambda: leases.is_lost(row.claim))
+                patiently(partial(self._keep, row, outcome), is_over=is_over)
             except ClaimLost:
                 raise
             except StudioError as fault:
                 error = fault
         if error is not None and not error.is_retryable:
-            self._mark_failed(row, error)
+            patiently(partial(self._mark_failed, row, error), is_over=is_over)
         return error
 
     def _keep(self, row: _Row, take: GeneratedTake) -> None:
@@ -297,7 +297,7 @@ class GenerationHandler:
                     lifecycle.fail(work.session, GenerationJob, claim, error=error, now=now)
 
         try:
-            patiently(end, is_over=lambda: leases.is_lost(claim))
+            patiently(end, is_over=partial(leases.is_lost, claim))
         except ClaimLost:
             log.info("job ended elsewhere", job_id=str(claim.job_id))
         leases.drop(claim)

@@ -8,12 +8,13 @@ from typing import Final, Protocol
 
 import structlog
 
+from text2song.errors import StudioError
 from text2song.jobs.queue import JobQueue
 from text2song.jobs.runner import Runner
 
 log = structlog.get_logger(__name__)
 
-STOP_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 20.0
 """How long a thread may take to come to the next frame and hand its jobs back."""
 
 Chore = Callable[[], object]
@@ -102,5 +103,7 @@ def survive(act: Chore) -> None:
     """Do it, whatever comes of it: a database out of reach must not end a thread, the sweep tries again."""
     try:
         act()
+    except StudioError as error:
+        log.warning("background work failed", code=error.code, error=error.message)
     except Exception as error:
         log.exception("background work failed", error=str(error))

@@ -24,8 +24,6 @@ log = structlog.get_logger(__name__)
 
 KINDS: Final = (KIND,)
 """What this version knows to do."""
-STOP_SECONDS: Final = 20.0
-"""How long a stopping worker may take to come to the next frame and hand its jobs back."""
 HEALTHY_SECONDS: Final = 30.0
 """A worker that could not tell the database of itself for longer is not healthy."""
 SEARCH_SECONDS: Final = 3600.0
@@ -89,7 +87,7 @@ class Worker:
         if self._started is None:
             return
         runner, _, worker_id = self._started
-        self._queue.stop(runner, drain_seconds=drain_seconds, timeout_seconds=STOP_SECONDS)
+        self._queue.stop(runner, drain_seconds=drain_seconds)
         with self._studio.work() as work:
             models.leave(work, worker_id)
 

@@ -1,8 +1,10 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import text2song
 from tests.cli.console import Console
+from tests.object_store import ObjectStore
 from text2song.blobs.local import LocalBlobs
 from text2song.cli.blobs.copying import FOLDERS
 from text2song.cli.doctor.checks_of_state import PROBE_FOLDER
@@ -34,10 +36,24 @@ def test_damaged_bytes_end_the_command_with_their_names(console: Console, tmp_pa
     assert key in said.error()["message"]
 
 
+def test_a_bucket_is_asked_to_encrypt_what_is_copied_there(
+    console: Console, tmp_path: Path, object_store: ObjectStore
+) -> None:
+    """Which the server of the tests cannot do, and says so."""
+    LocalBlobs(tmp_path).put(b"sound", folder="audio", suffix=".flac")
+    bucket = replace(console, settings=object_store.environment)
+    asked = ("blobs", "copy", tmp_path.as_uri(), object_store.url())
+    said = bucket.run(*asked, BLOBS_ENCRYPTION="AES256")
+    assert said.code == 5, said.out
+    assert "does not encrypt by AES256" in said.err
+    assert bucket.run(*asked).code == 0
+
+
 def test_places_that_cannot_be_are_told(console: Console, tmp_path: Path) -> None:
     here, absent = tmp_path.as_uri(), (tmp_path / "absent").as_uri()
     for source, target, code, words in (
         (absent, here, 4, "here is no folder"),
+        (absent.replace("file", "FILE"), here, 4, "here is no folder"),
         (here, f"{here}/", 2, "the same place"),
         ("ftp://here", here, 3, "no known kind"),
         (here, "nowhere", 3, "no known kind"),

@@ -114,15 +114,19 @@ def test_a_studio_at_work_is_not_copied(console: Console, tmp_path: Path) -> Non
     studio.engine.dispose()
 
 
-def test_what_is_no_database_is_told_by_its_place_in_the_command(console: Console) -> None:
-    for source, target, code, words in (
-        ("nonsense", "sqlite:////tmp/x.db", 3, "FROM is not a database URL"),
-        ("sqlite:////nowhere/absent.db", "sqlite:////tmp/x.db", 4, "no database at /nowhere/absent.db"),
+def test_what_is_no_database_is_told_by_its_place_in_the_command(console: Console, tmp_path: Path) -> None:
+    target, nowhere = f"sqlite:///{tmp_path / 'x.db'}", tmp_path / "nowhere"
+    (tmp_path / "file").touch()
+    console.run("db", "upgrade")
+    for source, place, code, words in (
+        ("nonsense", target, 3, "FROM is not a database URL"),
+        (f"sqlite:///{nowhere / 'absent.db'}", target, 4, f"no database at {nowhere}/absent.db"),
+        (sqlite_url(console), f"sqlite:///{tmp_path / 'file' / 'x.db'}", 5, "choose another TO"),
     ):
-        said = console.run("db", "copy", source, target)
+        said = console.run("db", "copy", source, place)
         assert said.code == code, said.err
         assert words in said.err
-    console.run("db", "upgrade")
+    assert not nowhere.exists()
     said = console.run("db", "copy", sqlite_url(console), f"mysql://me:{PASSWORD}@host/studio")
     assert said.code == 3
     assert "TO begins with mysql://" in said.err

@@ -1,12 +1,12 @@
 """What `blobs copy` does."""
 
-from pathlib import Path
 from typing import Final
 
 from text2song.audio.recording import AUDIO_FOLDER, CODES_FOLDER, PEAKS_FOLDER
 from text2song.blobs import copying
 from text2song.blobs.copying import CopiedBlobs
-from text2song.blobs.open import folder_of, open_store
+from text2song.blobs.open import folder_of, is_bucket, open_store
+from text2song.blobs.s3 import S3Options
 from text2song.cli import opening
 from text2song.cli.answer import Answer
 from text2song.errors import InvalidInput, NotFound
@@ -25,7 +25,7 @@ def copy(answer: Answer, *, source_url: str, target_url: str, checks_all: bool) 
         NotFound: where there is nothing to copy from.
         BlobCorrupt, StorageFailed, StorageFull: see `blobs.copying`.
     """
-    opening.settings_for(answer, is_service=False)
+    settings = opening.settings_for(answer, is_service=False)
     if source_url.rstrip("/") == target_url.rstrip("/"):
         raise InvalidInput("FROM_URL and TO_URL are the same place: name another one.")
     _require_there(source_url)
@@ -34,9 +34,9 @@ def copy(answer: Answer, *, source_url: str, target_url: str, checks_all: bool) 
         if not answer.is_json:
             answer.notice(f"{done.copied + done.kept:,} files, {done.copied_bytes / MEGABYTE:,.1f} MB copied")
 
-    done = copying.copy(
-        open_store(source_url), open_store(target_url), folders=FOLDERS, verifies_all=checks_all, watch=tell
-    )
+    source = open_store(source_url)
+    target = open_store(target_url, options=S3Options(encryption=settings.blobs_encryption))
+    done = copying.copy(source, target, folders=FOLDERS, verifies_all=checks_all, watch=tell)
     text = (
         f"Copied {done.copied:,} files ({done.copied_bytes / MEGABYTE:,.1f} MB) and compared their digests; "
         f"{done.kept:,} were there already. Now set TEXT2SONG_BLOBS_URL to {target_url}."
@@ -46,5 +46,5 @@ def copy(answer: Answer, *, source_url: str, target_url: str, checks_all: bool) 
 
 def _require_there(url: str) -> None:
     """A folder is made where it is opened; one that is not there holds nothing to copy."""
-    if url.startswith("file:") and not (folder := folder_of(url)).is_dir():
-        raise NotFound(f"there is no folder {Path(folder)}.")
+    if not is_bucket(url) and not (folder := folder_of(url)).is_dir():
+        raise NotFound(f"there is no folder {folder}: name the one that holds the bytes now.")

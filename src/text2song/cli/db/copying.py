@@ -10,7 +10,7 @@ from text2song.cli.answer import Answer
 from text2song.db import copying
 from text2song.db.copying import CopiedTable
 from text2song.db.engine import open_engine
-from text2song.db.urls import place
+from text2song.db.urls import parse, place
 from text2song.errors import Conflict
 from text2song.jobs.columns import JobStatus, job_tables
 from text2song.models.queries import ALIVE_SECONDS
@@ -28,8 +28,8 @@ def copy(answer: Answer, *, source_url: str, target_url: str) -> None:
         InvalidInput, DatabaseBusy, StorageFailed, StorageFull, SchemaTooOld, SchemaTooNew: see `db.copying`.
     """
     settings = opening.settings_for(answer, is_service=False)
+    copying.require_there(parse(source_url, name="FROM"))
     source = open_engine(source_url, name="FROM")
-    copying.require_there(source)
     target = open_engine(target_url, name="TO")
 
     def tell(copied: CopiedTable) -> None:
