@@ -87,7 +87,7 @@ def test_an_operation_that_opens_a_unit_says_what_to_send_and_no_other_does() ->
         for method, operation in operations.items()
         if "security" not in operation
     }
-    assert told == {("get", "/healthz"), ("get", "/readyz"), ("post", "/session")}
+    assert told == {("get", "/healthz"), ("get", "/metrics"), ("get", "/readyz"), ("post", "/session")}
     of_one = document["paths"]["/prompts"]["get"]
     assert of_one["security"] == [{}, {"key": []}, {"session": []}]
     assert {"401", "403", "429"} <= set(of_one["responses"])

@@ -35,6 +35,8 @@ TABLE: Final[dict[str, tuple[Make, str]]] = {
     # whoever asks:                                                nob rat own oth adm rev exp
     "GET /healthz": (at("/healthz"),                              "200 200 200 200 200 200 200"),
     "GET /readyz": (at("/readyz"),                                "200 200 200 200 200 200 200"),
+    # to whoever asks on the machine itself: tests/api/metrics/test_endpoint.py has the others
+    "GET /metrics": (at("/metrics"),                              "200 200 200 200 200 200 200"),
     "POST /session": (at("/session"),                           "401 200 200 200 200 401 401"),
     "GET /session": (at("/session"),                              "401 200 200 200 200 401 401"),
     "DELETE /session": (at("/session"),                           "401 204 204 204 204 401 401"),

@@ -1,24 +1,19 @@
 """Bytes go when nobody needs them, and never under a row."""
 
-import datetime as dt
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, event, func, select, text
+from sqlalchemy import event, func, select, text
 
 from tests.audio.samples import delete, keep, make_sample, record_tone, stored_keys
+from tests.audio.write_units import write_units_timed
 from tests.figures import RecordFigure
-from tests.object_store import LIST_PAGE, ObjectStore
 from tests.studios import Clock
 from text2song.audio import cleaning, service
 from text2song.audio.tables import AudioSample, DoomedBlob
-from text2song.db.engine import WRITES_OPTION
 from text2song.errors import StorageFailed
 from text2song.studio import Studio
 
@@ -261,29 +256,6 @@ def test_orphans_are_sought_in_bounded_steps_with_no_unit_open_between(
     assert steps == [2, 1] * 3  # in each of the three folders
 
 
-@contextmanager
-def write_units_timed(engine: Engine) -> Iterator[list[float]]:
-    """How long each unit that writes holds the lock, in seconds."""
-    held: list[float] = []
-    began: dict[Connection, float] = {}
-
-    def begin(connection: Connection) -> None:
-        if connection.get_execution_options().get(WRITES_OPTION):
-            began[connection] = time.perf_counter()
-
-    def end(connection: Connection) -> None:
-        if connection in began:
-            held.append(time.perf_counter() - began.pop(connection))
-
-    event.listen(engine, "begin", begin)
-    event.listen(engine, "rollback", end)
-    event.listen(engine, "commit", end)
-    yield held
-    event.remove(engine, "begin", begin)
-    event.remove(engine, "rollback", end)
-    event.remove(engine, "commit", end)
-
-
 @pytest.mark.databases("sqlite")
 def test_a_reap_beside_fifty_thousand_samples_lets_others_write(
     studio: Studio, clock: Clock, record_figure: RecordFigure
@@ -338,69 +310,3 @@ def test_the_questions_of_the_reaper_are_answered_by_indexes(studio: Studio) -> 
     steps = [step for step in plans if "audio_samples" in step]
     assert len(steps) == 3, plans
     assert all(step.startswith("SEARCH") and "INDEX" in step for step in steps), plans
-
-
-def in_bucket(studio: Studio, server: ObjectStore) -> Studio:
-    return replace(studio, blobs=server.open())
-
-
-def test_in_a_bucket_bytes_go_and_orphans_are_found_behind_the_first_page(
-    studio: Studio, clock: Clock, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock.now = dt.datetime.now(dt.UTC)  # the server's own clock says when bytes were stored
-    bucket = in_bucket(studio, object_store)
-    deleted = make_sample(bucket, seed=1)
-    kept = make_sample(bucket, seed=2)
-    needed = {kept.storage_path, kept.peaks_path, kept.codes_path}
-    for number in range(LIST_PAGE + 10):
-        bucket.blobs.put(b"left by a killed worker %d" % number, folder="audio", suffix=".flac")
-    delete(bucket, deleted)
-    monkeypatch.setattr(cleaning, "REAP_LIMIT", 1000)
-
-    assert sum(cleaning.doom_orphans(bucket)) == 0  # too young
-    clock.advance(GRACE_SECONDS + 60)
-    assert sum(cleaning.doom_orphans(bucket)) == LIST_PAGE + 10
-    assert cleaning.reap(bucket) == 3
-    clock.advance(GRACE_SECONDS)
-    assert cleaning.reap(bucket) == LIST_PAGE + 10
-    assert stored_keys(bucket) == needed
-    assert doomed(bucket) == []
-
-
-def test_a_dead_storage_keeps_no_writer_waiting(
-    studio: Studio, clock: Clock, mortal_object_store: ObjectStore
-) -> None:
-    bucket = in_bucket(studio, mortal_object_store)
-    delete(bucket, make_sample(bucket))
-    clock.advance(GRACE_SECONDS)
-    mortal_object_store.kill()
-
-    with write_units_timed(studio.engine) as held:
-        assert cleaning.reap(bucket) == 0
-    assert held == []
-
-    mortal_object_store.start()
-    assert cleaning.reap(bucket) == 3
-
-
-def test_a_storage_that_dies_meanwhile_is_not_asked_for_every_key(
-    studio: Studio, clock: Clock, mortal_object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bucket = in_bucket(studio, mortal_object_store)
-    delete(bucket, make_sample(bucket))
-    delete(bucket, make_sample(bucket, seed=1))
-    clock.advance(GRACE_SECONDS)
-    remove = bucket.blobs.delete
-
-    def remove_and_die(key: str) -> None:
-        remove(key)
-        mortal_object_store.kill()
-
-    monkeypatch.setattr(bucket.blobs, "delete", remove_and_die)
-    with write_units_timed(studio.engine) as held:
-        assert cleaning.reap(bucket) == 1
-    assert len(held) == 2  # the one that went, and the one that told
-
-    monkeypatch.undo()
-    mortal_object_store.start()
-    assert cleaning.reap(bucket) == 5

@@ -32,6 +32,12 @@ def test_other_machines_do_not(host: str) -> None:
     assert "process_" not in answer.text
 
 
+def test_a_proxy_on_this_machine_lets_nobody_in() -> None:
+    options = ApiOptions(allowed_hosts=LOOPBACK.allowed_hosts, has_users=lambda: True)
+    answer = client(options, host="127.0.0.1").get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "refused")
+
+
 def test_whoever_has_the_token_does() -> None:
     options = ApiOptions(allowed_hosts=LOOPBACK.allowed_hosts, metrics_token=SecretStr(TOKEN))
     far = client(options, host="192.0.2.1")

@@ -87,7 +87,12 @@ def _is_same(given: str, token: str) -> bool:
 
 
 def _is_from_here(request: Request) -> bool:
-    """What has no address comes from this process, or through a socket that is a file."""
+    """What has no address comes from this process, or through a socket that is a file.
+
+    A proxy on this machine passes on what others ask.
+    """
+    if getattr(request.state, "is_forwarded", True):
+        return False
     if request.client is None:
         return True
     try:
