@@ -136,7 +136,8 @@ class Chaos:
         new.rename(file)
 
     def at_work(self) -> WorkerProcess:
-        """A worker that has jobs in hand at this moment."""
+        """A worker that has jobs in hand at this moment, and is not alone."""
+        self.site.wait_for(*self.staff())
         found: list[WorkerProcess] = []
 
         def look() -> bool:
@@ -146,10 +147,6 @@ class Chaos:
 
         self.site.wait_until(look, limit_seconds=60)
         return found[0]
-
-    def all_ready(self) -> None:
-        """As many workers as at the beginning, each of them announced."""
-        self.site.wait_for(*self.staff())
 
 
 @dataclass(frozen=True)
@@ -288,7 +285,7 @@ def opened_chaos(folder: Path, *, object_store: ObjectStore, step_seconds: float
             chaos.hire()
         stack.callback(_end, server)
         server.start()
-        chaos.all_ready()
+        chaos.site.wait_for(*chaos.staff())
         yield chaos
 
 

@@ -80,11 +80,10 @@ def test_whatever_is_struck_every_job_succeeds_and_every_take_is_there_once(
         struck: dict[str, list[Struck]] = defaultdict(list)
         for _ in range(plan.rounds):
             for name in chance.sample(sorted(FAULTS), len(FAULTS)):
-                chaos.at_work()
                 time.sleep(chance.uniform(0.0, 1.0))
                 struck[name].append(FAULTS[name](chaos, chance))
                 _wait_for_claims(chaos, struck[name][-1], name)
-        chaos.all_ready()
+        chaos.at_work()
         customers.is_content.set()
         customers.__exit__()
         assert customers.failure is None, customers.failure
