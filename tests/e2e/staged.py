@@ -2,8 +2,8 @@
 
     STAGED_CLOCK=FILE STAGED_STEP_SECONDS=0.02 python -m tests.e2e.staged worker
 
-The file says by how many seconds the clock runs ahead; without it, the clock is right. Only the studio's own
-clock is staged: leases, claims, turns and rows go by no other. All else is the program as it is.
+The file says by how many seconds the machine's clock runs ahead; without it, it is right. It is the one that
+a studio is given: leases, claims, turns and rows go by no other. All else is the program as it is.
 """
 
 import datetime as dt
@@ -12,19 +12,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from text2song import studio
 from text2song.cli import __main__ as program
-from text2song.cli import opening
-from text2song.jobs.queue import JobQueue
 from text2song.model.protocol import GeneratedTake, ModelInfo, Progress, RowResult, Watch
 from text2song.music.spec import GenerationSpec
-from text2song.settings import Settings
 from text2song.sound.waveform import Waveform
-from text2song.studio import Studio, open_studio, utc_now
 
 
 def main() -> None:
@@ -38,16 +34,15 @@ def main() -> None:
 
 
 def _stage_clock(file: Path) -> None:
+    right = studio.utc_now
+
     def now() -> dt.datetime:
         ahead_seconds = 0.0
         with suppress(FileNotFoundError):
             ahead_seconds = float(file.read_text())
-        return utc_now() + dt.timedelta(seconds=ahead_seconds)
+        return right() + dt.timedelta(seconds=ahead_seconds)
 
-    def open_staged(settings: Settings, *, queue: JobQueue) -> Studio:
-        return replace(open_studio(settings, queue=queue), clock=now)
-
-    vars(opening)["open_studio"] = open_staged
+    vars(studio)["utc_now"] = now
 
 
 def _stage_model(step_seconds: float) -> None:
