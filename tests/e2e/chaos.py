@@ -15,7 +15,7 @@ import httpx2
 
 from tests.doorbells import Broker, opened_broker
 from tests.e2e.ledger import Held, Ledger, now
-from tests.e2e.worksite import WorkerProcess, Worksite, worksite_at
+from tests.e2e.worksite import START_SECONDS, WorkerProcess, Worksite, worksite_at
 from tests.object_store import ObjectStore
 from tests.postgres import USER, PostgreSQL, running
 from tests.servers import Server
@@ -120,8 +120,14 @@ class Chaos:
     folder: Path
 
     def staff(self) -> list[WorkerProcess]:
-        """The workers that live, whether they are ready or not."""
-        return [worker for worker in self.site.workers if worker.process.poll() is None]
+        """The workers that live, whether they are ready or not; as a supervisor keeps them."""
+        living = [worker for worker in self.site.workers if worker.process.poll() is None]
+        # one that began while the database was away has ended, and says so
+        return living + [self.hire() for _ in range(WORKERS - len(living))]
+
+    def staff_is_ready(self) -> bool:
+        """Whether as many work as shall."""
+        return self.site.are_ready(*self.staff())
 
     def hire(self) -> WorkerProcess:
         """A worker with a clock of its own, which is right."""
@@ -137,7 +143,7 @@ class Chaos:
 
     def at_work(self) -> WorkerProcess:
         """A worker that has jobs in hand at this moment, and is not alone."""
-        self.site.wait_for(*self.staff())
+        self.site.wait_until(self.staff_is_ready, limit_seconds=START_SECONDS)
         found: list[WorkerProcess] = []
 
         def look() -> bool:
@@ -167,7 +173,7 @@ def kill_a_worker(chaos: Chaos, chance: random.Random) -> Struck:
     lost = chaos.ledger.held(pid=victim.pid)
     victim.signal(signal.SIGKILL)
     ended_at = now()
-    chaos.hire()
+    chaos.staff()
     return Struck(ended_at, frozenset(lost))
 
 
@@ -281,11 +287,10 @@ def opened_chaos(folder: Path, *, object_store: ObjectStore, step_seconds: float
         server = Server(home, given)
         ledger = stack.enter_context(Ledger(engine))
         chaos = Chaos(postgresql, broker, object_store, server, site, ledger, folder)
-        for _ in range(WORKERS):
-            chaos.hire()
         stack.callback(_end, server)
+        chaos.staff()
         server.start()
-        chaos.site.wait_for(*chaos.staff())
+        site.wait_until(chaos.staff_is_ready, limit_seconds=START_SECONDS)
         yield chaos
 
 

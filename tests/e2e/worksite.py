@@ -79,8 +79,11 @@ class Worksite:
 
     def wait_for(self, *workers: WorkerProcess) -> None:
         """Until all these have announced themselves."""
-        pids = {worker.pid for worker in workers}
-        self.wait_until(lambda: pids <= self._announced(), limit_seconds=START_SECONDS)
+        self.wait_until(lambda: self.are_ready(*workers), limit_seconds=START_SECONDS)
+
+    def are_ready(self, *workers: WorkerProcess) -> bool:
+        """Whether all these have announced themselves."""
+        return {worker.pid for worker in workers} <= self._announced()
 
     def living(self, count: int) -> list[WorkerProcess]:
         """So many workers, hiring where there are fewer."""
