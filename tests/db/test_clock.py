@@ -122,3 +122,16 @@ def test_an_operator_hears_once_that_a_clock_is_wrong(
             now(studio)
     [entry] = [entry for entry in told if "clock" in entry["event"]]
     assert round(entry["ahead_seconds"]) == HOUR_SECONDS
+
+
+@pytest.mark.databases("postgresql")
+def test_an_answer_that_took_long_is_not_believed_where_there_is_an_earlier_one(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clocks, "STEP_SECONDS", -1.0)  # no answer is quick enough, and the clock in doubt
+    studio = machine(HOUR_SECONDS)
+    assert abs((now(studio) - utc_now()).total_seconds()) < 5
+    assert isinstance(studio.clock, ServerClock)
+    first = studio.clock._look
+    now(studio)
+    assert studio.clock._look is first
