@@ -9,7 +9,7 @@ type says whether it may write, and neither ever commits by itself. The edge doe
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,13 +20,12 @@ from text2song.actors import NOBODY, Actor
 from text2song.blobs.open import open_blobs
 from text2song.blobs.store import BlobStore
 from text2song.db import registry
+from text2song.db.clock import Clock, clock_of
 from text2song.db.engine import open_engine, read_session, write_session
 from text2song.db.faults import faults_explained
 from text2song.errors import StorageFailed
 from text2song.jobs.queue import JobQueue
 from text2song.settings import Settings
-
-Clock = Callable[[], dt.datetime]
 
 
 def utc_now() -> dt.datetime:
@@ -98,4 +97,6 @@ def open_studio(settings: Settings, *, queue: JobQueue) -> Studio:
             f"the folder {settings.home} cannot be made ({error.strerror}): choose another TEXT2SONG_HOME."
         ) from error
     registry.metadata()  # a foreign key finds only tables that somebody imported
-    return Studio(open_engine(settings.database), open_blobs(settings), queue, settings)
+    # Who pauses for longer than a lease is frozen: its locks must not keep its jobs from others.
+    engine = open_engine(settings.database, idle_seconds=settings.lease_seconds)
+    return Studio(engine, open_blobs(settings), queue, settings, clock_of(engine, local=utc_now))

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from text2song.models.tables import ModelWorker
 from text2song.settings import load_settings
 from text2song.studio import Studio, open_studio
 
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 90.0
 LEASE_SECONDS = 5.0
 """Long enough for a worker on a machine that many tests keep busy."""
@@ -57,6 +58,8 @@ class Worksite:
     broker: Broker
     studio: Studio
     environment: dict[str, str]
+    program: str = "text2song.cli"
+    """The module that is run as a worker."""
     workers: list[WorkerProcess] = field(default_factory=list)
 
     def hire(self, *options: str) -> WorkerProcess:
@@ -64,7 +67,8 @@ class Worksite:
         log = self.home.parent / f"worker-{len(self.workers)}.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [sys.executable, "-m", "text2song.cli", "worker", *options],
+                [sys.executable, "-m", self.program, "worker", *options],
+                cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -75,8 +79,11 @@ class Worksite:
 
     def wait_for(self, *workers: WorkerProcess) -> None:
         """Until all these have announced themselves."""
-        pids = {worker.pid for worker in workers}
-        self.wait_until(lambda: pids <= self._announced(), limit_seconds=START_SECONDS)
+        self.wait_until(lambda: self.are_ready(*workers), limit_seconds=START_SECONDS)
+
+    def are_ready(self, *workers: WorkerProcess) -> bool:
+        """Whether all these have announced themselves."""
+        return {worker.pid for worker in workers} <= self._announced()
 
     def living(self, count: int) -> list[WorkerProcess]:
         """So many workers, hiring where there are fewer."""
@@ -148,14 +155,21 @@ def opened_worksite(folder: Path, *, database: Path, models: Path) -> Iterator[W
             "TEXT2SONG_LEASE_SECONDS": str(LEASE_SECONDS),
             "TEXT2SONG_SWEEP_SECONDS": str(SWEEP_SECONDS),
         }
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("TEXT2SONG_")}
-        with closing(open_queue(broker.url)) as queue:
-            studio = open_studio(load_settings(given), queue=queue)
-            site = Worksite(home, broker, studio, {**kept, **given})
-            try:
-                yield site
-            finally:
-                for worker in site.workers:
-                    worker.process.kill()
-                    worker.process.wait()
-                studio.engine.dispose()
+        with worksite_at(home, broker=broker, given=given) as site:
+            yield site
+
+
+@contextmanager
+def worksite_at(home: Path, *, broker: Broker, given: Mapping[str, str]) -> Iterator[Worksite]:
+    """The worksite of these settings, over a database that is migrated."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TEXT2SONG_")}
+    with closing(open_queue(broker.url)) as queue:
+        studio = open_studio(load_settings(given), queue=queue)
+        site = Worksite(home, broker, studio, {**kept, **given})
+        try:
+            yield site
+        finally:
+            for worker in site.workers:
+                worker.process.kill()
+                worker.process.wait()
+            studio.engine.dispose()

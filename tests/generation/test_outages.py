@@ -1,4 +1,4 @@
-"""A database that goes away for a moment, at the worst moments."""
+"""A database that goes away for a moment, at the worst moments; a storage that goes away for long."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,12 @@ from tests.benches import Bench
 from text2song.actors import NOBODY, Actor
 from text2song.audio.tables import AudioSample
 from text2song.errors import StorageFailed
-from text2song.generation.tables import GenerationJob
+from text2song.generation.job import GenerationHandler
+from text2song.generation.tables import KIND, GenerationJob
 from text2song.jobs import patience
 from text2song.jobs.columns import JobStatus
+from text2song.jobs.lifecycle import MAX_FAILURES
+from text2song.jobs.runner import Pace, Runner
 from text2song.studio import Studio, Work
 
 
@@ -61,3 +64,25 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(
     assert (ended["status"], ended["attempts"], len(ended["samples"])) == ("succeeded", 1, 2)
     with studio.read() as reader:
         assert reader.session.scalar(select(func.count()).select_from(AudioSample)) == 2
+
+
+def test_while_the_storage_is_away_no_more_is_begun_and_nothing_fails_for_good(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.0)
+    desk = bench.desk
+    jobs = [desk.submit(num_samples=bench.capacity) for _ in range(MAX_FAILURES + 1)]
+    blobs = desk.studio.settings.home / "blobs"
+    handler = GenerationHandler(desk.studio, bench)
+    runner = Runner(desk.studio.work, desk.bells, {KIND: handler}, worker="w", pace=Pace(beat_seconds=0.05))
+    blobs.rename(blobs.with_name("elsewhere"))  # as a disk that is not mounted any more
+    for _ in range(MAX_FAILURES + 1):
+        runner.run(KIND)
+        desk.clock.advance(60)
+    assert len(bench.batches) == 1
+    assert [bench.job(job)["status"] for job in jobs] == ["queued"] * len(jobs)
+    assert "see to its disk" in bench.job(jobs[0])["error"]["message"]
+    blobs.with_name("elsewhere").rename(blobs)
+    runner.run(KIND)
+    assert [bench.job(job)["status"] for job in jobs] == ["succeeded"] * len(jobs)
+    assert [bench.job(job)["attempts"] for job in jobs] == [2, 1, 1, 1]

@@ -16,19 +16,21 @@ from sqlalchemy.orm import Session
 
 from tests.databases import outcome_of_second
 from tests.figures import RecordFigure
-from tests.jobs.workshop import Workshop, submit
+from tests.jobs.workshop import Workshop, submit, wait_until
 from tests.studios import Clock
 from text2song.db import postgresql
 from text2song.db.engine import open_engine
-from text2song.errors import ClaimLost, NotFound, StudioError
+from text2song.errors import ClaimLost, DatabaseBusy, NotFound, StorageFailed, StudioError
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import lifecycle
 from text2song.jobs.columns import FINAL, JobStatus
 from text2song.jobs.lifecycle import Claim, Report
+from text2song.jobs.queue import SilentQueue
 from text2song.jobs.runner import Pace
 from text2song.prompts import service as prompts
 from text2song.prompts.tables import Prompt
-from text2song.studio import Studio, Work, utc_now
+from text2song.settings import Settings
+from text2song.studio import Studio, Work, open_studio, utc_now
 
 pytestmark = pytest.mark.databases("postgresql")
 TABLE = GenerationJob
@@ -64,6 +66,31 @@ def test_who_claims_passes_by_what_another_is_just_taking(studio: Studio, hasty:
     with studio.work() as first, hasty.work() as second:
         took = [claim(first), claim(second), claim(first), claim(second)]
     assert [c and c.job_id for c in took] == [*jobs, None]
+
+
+def test_a_worker_that_is_frozen_inside_a_unit_keeps_its_job_no_longer_than_a_lease(
+    settings: Settings, record_figure: RecordFigure
+) -> None:
+    quick = open_studio(settings.model_copy(update={"lease_seconds": 1.0}), queue=SilentQueue())
+    submit(quick, {})
+    with quick.work() as work:
+        claimed = lifecycle.claim(work.session, TABLE, worker="w", now=work.clock(), lease_seconds=1.0)
+    assert claimed is not None
+    began = time.monotonic()
+    with pytest.raises((DatabaseBusy, StorageFailed)), quick.work() as frozen:  # noqa: PT012  # its commit fails
+        lifecycle.hold(frozen.session, TABLE, claimed)  # the row is locked, and nothing more is heard
+        wait_until(lambda: _is_given_back(quick))
+    waited = time.monotonic() - began
+    with quick.work() as work, pytest.raises(ClaimLost):
+        lifecycle.hold(work.session, TABLE, claimed)
+    quick.engine.dispose()
+    record_figure("from a freeze inside a unit to the job's return, with a lease of 1 s", waited, "s")
+    assert waited < 3
+
+
+def _is_given_back(studio: Studio) -> bool:
+    with studio.work() as work:
+        return sweep(work).requeued == 1
 
 
 def test_a_sweep_waits_for_nobody_and_finds_what_is_left_the_next_time(

@@ -25,8 +25,10 @@ BUSY_SECONDS: Final = 5.0
 WRITES_OPTION: Final = "text2song_writes"
 
 
-def open_engine(url: str, *, name: str = SETTING) -> Engine:
+def open_engine(url: str, *, name: str = SETTING, idle_seconds: float | None = None) -> Engine:
     """The engine of a `sqlite:///` or `postgresql://` URL; `name` says in errors where it was given.
+
+    With `idle_seconds`, a server breaks off a unit that pauses for that long sooner than it would anyway.
 
     Raises:
         InvalidSetting: when the URL is neither.
@@ -34,7 +36,11 @@ def open_engine(url: str, *, name: str = SETTING) -> Engine:
         StorageFailed: when the folder of the SQLite file cannot be made.
     """
     parsed = parse(url, name=name)
-    return _open_sqlite(parsed, name=name) if is_sqlite(parsed) else _open_postgresql(parsed, name=name)
+    return (
+        _open_sqlite(parsed, name=name)
+        if is_sqlite(parsed)
+        else _open_postgresql(parsed, name=name, idle_seconds=idle_seconds)
+    )
 
 
 def _open_sqlite(url: URL, *, name: str) -> Engine:
@@ -55,7 +61,7 @@ def _open_sqlite(url: URL, *, name: str) -> Engine:
     return engine
 
 
-def _open_postgresql(url: URL, *, name: str) -> Engine:
+def _open_postgresql(url: URL, *, name: str, idle_seconds: float | None) -> Engine:
     try:
         engine = create_engine(
             url,
@@ -65,7 +71,7 @@ def _open_postgresql(url: URL, *, name: str) -> Engine:
             # One round trip more for each unit. Without it, every idle connection of the pool fails one
             # request each after the server was restarted.
             pool_pre_ping=True,
-            connect_args=postgresql.connect_args(url, name=name),
+            connect_args=postgresql.connect_args(url, name=name, idle_seconds=idle_seconds),
         )
     except ModuleNotFoundError as error:
         raise MissingPart(

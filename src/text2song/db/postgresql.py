@@ -25,8 +25,10 @@ STATEMENT_SECONDS: Final = 30
 """No statement of a request or a worker needs a second; whatever takes this long holds others up."""
 LOCK_SECONDS: Final = 5
 """How long a statement waits for another unit's row, as long as SQLite waits for another writer."""
-IDLE_SECONDS: Final = 60
-"""How long a unit may pause between two statements; longer, and its process is frozen or gone."""
+IDLE_SECONDS: Final = 10
+"""How long a unit may pause between two statements; longer, and its process is frozen or gone. The longest
+pause is one question to the storage, which may be silent for nine seconds. Meanwhile the rows that the unit
+has written are locked, so that no sweep can give a frozen worker's job to another."""
 SILENCE_SECONDS: Final = 30
 """How long a server's machine may be silent before its connections count as broken."""
 MIGRATION_LOCK_SECONDS: Final = 10
@@ -41,17 +43,20 @@ KEEPALIVES: Final[Mapping[str, object]] = MappingProxyType(
 )
 
 
-def connect_args(url: URL, *, name: str) -> dict[str, Any]:
+def connect_args(url: URL, *, name: str, idle_seconds: float | None = None) -> dict[str, Any]:
     """What a connection is opened with beside its URL, where the URL does not say otherwise.
+
+    With `idle_seconds`, a unit may pause for that long at most.
 
     Raises:
         InvalidSetting: for an option in the URL that there is not; `name` says where it was given.
     """
     _require_options(url, name=name)
+    may_pause_seconds = IDLE_SECONDS if idle_seconds is None else min(IDLE_SECONDS, idle_seconds)
     limits = {
         "statement_timeout": STATEMENT_SECONDS * 1000,
         "lock_timeout": LOCK_SECONDS * 1000,
-        "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+        "idle_in_transaction_session_timeout": int(may_pause_seconds * 1000),
         "timezone": "UTC",
     }
     ours = " ".join(f"-c {setting}={value}" for setting, value in limits.items())

@@ -13,17 +13,26 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, false, select
 from sqlalchemy.orm import Session
 
 from text2song.audio import service as audio
 from text2song.audio.recording import record
-from text2song.errors import ClaimLost, OutOfMemory, StudioError, TakesFailed, UnexpectedFailure
+from text2song.errors import (
+    ClaimLost,
+    OutOfMemory,
+    StorageFailed,
+    StorageFull,
+    StudioError,
+    TakesFailed,
+    UnexpectedFailure,
+)
 from text2song.generation.tables import GenerationJob, GenerationTake
 from text2song.jobs import lifecycle
 from text2song.jobs.columns import JobStatus
 from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim, Report
+from text2song.jobs.outage import Outage
 from text2song.jobs.patience import patiently
 from text2song.model.protocol import GeneratedTake, MusicModel, Progress
 from text2song.music.spec import GenerationSpec
@@ -77,6 +86,7 @@ class GenerationHandler:
         self._rows_that_fit = model.capacity
         self._clean_batches = 0
         """Full ones, since the number of rows was last changed."""
+        self._storage = Outage("who keeps takes", server="the storage")
         self._provenance = _provenance(model)
         self.speed: float | None = None
         """Seconds of audio made in a second of work; None before the first take."""
@@ -87,7 +97,12 @@ class GenerationHandler:
         return self._rows_that_fit
 
     def accepts(self) -> ColumnElement[bool]:
-        """Jobs for this model, and for these weights where a job asks for certain ones."""
+        """Jobs for this model, and for these weights where a job asks for certain ones.
+
+        None while takes could not be kept: they would cost hours of a GPU, and each job its attempts.
+        """
+        if self._is_storage_away():
+            return false()
         info = self.model.info
         any_weights = GenerationJob.fingerprint.is_(None)
         return (GenerationJob.model == info.id) & (
@@ -119,6 +134,17 @@ class GenerationHandler:
                 raise RuntimeError(f"the model gave no result for {len(missing)} of {len(batch)} takes")
         if not is_stopping():
             self._hand_back(tallies, leases)
+
+    def _is_storage_away(self) -> bool:
+        """Asks the storage, but only after a take could not be kept."""
+        if not self._storage.is_on:
+            return False
+        try:
+            self._studio.blobs.require_writable()
+        except StudioError:
+            return True
+        self._storage.end()
+        return False
 
     def _load(self, claims: Sequence[Claim]) -> tuple[list[_Row], dict[Claim, _Tally]]:
         rows: list[_Row] = []
@@ -248,6 +274,8 @@ class GenerationHandler:
                 raise
             except StudioError as fault:
                 error = fault
+                if isinstance(fault, StorageFailed | StorageFull):
+                    self._storage.begin(fault)
         if error is not None and not error.is_retryable:
             patiently(partial(self._mark_failed, row, error), is_over=is_over)
         return error

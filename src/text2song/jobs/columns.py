@@ -72,7 +72,7 @@ class JobColumns(Identified):
     claimed_by: Mapped[str | None] = mapped_column(String(128))
     claimed_at: Mapped[dt.datetime | None]
     lease_renewed_at: Mapped[dt.datetime | None]
-    """By the worker's clock; how long its leases are is for each worker to say."""
+    """By the studio's clock; how long its leases are is for each worker to say."""
     lease_expires_at: Mapped[dt.datetime | None]
 
     trace_parent: Mapped[str | None] = mapped_column(String(traces.PARENT_LENGTH), default=traces.parent)
