@@ -135,6 +135,12 @@ def reads(studio: Studio) -> Mapping[str, ReadAct]:
         last = reader.session.scalars(newest_ids.limit(1)).one()
         of_some = select(AudioSample.adapter_id).where(AudioSample.adapter_id.is_not(None)).limit(1)
         adapter = reader.session.scalars(of_some).one()
+        favourite = reader.session.scalars(
+            select(GenerationJob.prompt_id).order_by(GenerationJob.id).limit(1)
+        ).one()
+        lately = reader.session.scalars(
+            select(AudioSample.prompt_id).order_by(AudioSample.id.desc()).limit(1)
+        ).one()
 
     def job(job_id: uuid.UUID) -> ReadAct:
         return lambda reader: generation.describe(reader, [generation.get(reader, job_id)])
@@ -160,12 +166,18 @@ def reads(studio: Studio) -> Mapping[str, ReadAct]:
         "GET /generate?status=succeeded": jobs(status="succeeded"),
         "GET /generate?status=queued": jobs(status="queued"),
         "GET /generate?status=failed (1 of 1,000)": jobs(status="failed"),
+        "GET /generate?prompt_id= (ten of late)": jobs(prompt_id=lately),
+        "GET /generate?prompt_id= (500, long ago)": jobs(prompt_id=favourite),
+        "GET /generate?prompt_id=&status=queued (none)": jobs(prompt_id=favourite, status="queued"),
         "GET /prompts": found(None),
         "GET /prompts?q=piano (in each)": found("piano"),
         f"GET /prompts?q={ONE_IN_A_THOUSAND} (1 of 1,000)": found(ONE_IN_A_THOUSAND),
         "GET /prompts?q=absent": found("absent"),
         "GET /audio": samples(),
         "GET /audio?adapter_id= (half of them)": samples(adapter_id=adapter),
+        "GET /audio?prompt_id= (one of late)": samples(prompt_id=lately),
+        "GET /audio?prompt_id= (500, long ago)": samples(prompt_id=favourite),
+        "GET /audio?prompt_id=&adapter_id= (250, long ago)": samples(prompt_id=favourite, adapter_id=adapter),
         "sequences of 500 jobs, for those who wait": lambda reader: generation.sequences(
             reader, [new_id() for _ in range(499)] + [last]
         ),
@@ -250,11 +262,13 @@ def _plan(engine: Engine, sql: str, values: Any) -> list[str]:  # noqa: ANN401  
 def print_table(title: str, measured: Sequence[Measured]) -> None:
     """One row for each act, one column for each size."""
     print(f"\n### {title}\n")
-    print("| | statements | " + " | ".join(f"{each.jobs:,} jobs" for each in measured) + " |")
-    print("|---" * (len(measured) + 2) + "|")
+    sizes = " | ".join(f"{each.jobs:,} jobs" for each in measured)
+    print(f"| | statements | {sizes} | last to first |")
+    print("|---" * (len(measured) + 3) + "|")
     for name in measured[-1].milliseconds:
-        times = " | ".join(f"{each.milliseconds[name]:.2f}" for each in measured)
-        print(f"| {name} | {measured[-1].statements[name]} | {times} |")
+        times = [each.milliseconds[name] for each in measured]
+        told = " | ".join(f"{each:.2f}" for each in times)
+        print(f"| {name} | {measured[-1].statements[name]} | {told} | {times[-1] / times[0]:.1f} |")
 
 
 def print_scans(measured: Measured) -> None:

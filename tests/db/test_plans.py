@@ -29,7 +29,7 @@ def test_no_statement_reads_a_whole_table(studio: Studio, monkeypatch: pytest.Mo
     monkeypatch.setattr("benchmarks.database.TIMES", 1)
     fill(studio.engine, jobs_before=0, jobs=JOBS)
     measured = measure(replace(studio, clock=lambda: NOW), JOBS)
-    assert len(measured.plans) == 17
+    assert len(measured.plans) == 23
     whole = {
         (name, match.group(1) or match.group(2))
         for name, plans in measured.plans.items()
