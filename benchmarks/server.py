@@ -33,6 +33,8 @@ from tests.servers import free_port
 PEOPLE: Final = 200
 RATE_PER_SECOND: Final = 50.0
 SECONDS: Final = 120.0
+WARM_UP_SECONDS: Final = 5.0
+"""Of each side, counted nowhere: the first requests of a process make what the others use."""
 HISTORY_JOBS: Final = 100_000
 TAKES: Final = 24
 """That people listen to."""
@@ -102,6 +104,8 @@ def measure(site: Deployment, peers: Peers, known: Known, *, seconds: float) -> 
     own = [os.getpid()]
     bare = bare_habits(known, nginx_port=peers.nginx_port)
     theirs = {"client": own, **peers.pids, "PostgreSQL": site.pids["PostgreSQL"]}
+    run(plan_of(habits(known), seconds=WARM_UP_SECONDS, seed=4), ports=site.ports)
+    run(plan_of(bare, seconds=WARM_UP_SECONDS, seed=5), ports=peers.bare_ports)
     before = turn(plan_of(bare, seconds=seconds / 2, seed=1), ports=peers.bare_ports, pids=theirs)
     ours = turn(
         plan_of(habits(known), seconds=seconds, seed=2), ports=site.ports, pids={"client": own, **site.pids}
