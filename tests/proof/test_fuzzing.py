@@ -18,12 +18,16 @@ from hypothesis import given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.core.result import Ok
+from sqlalchemy import select
 
 from tests.api.edge import serve
 from tests.api.test_features_schema import EXHAUSTIVE, schema
 from tests.figures import RecordFigure
 from tests.studios import Serving
 from text2song.generation.endpoints import WAIT_LIMIT_SECONDS
+from text2song.generation.tables import GenerationJob
+from text2song.jobs import lifecycle
+from text2song.jobs.columns import FINAL
 
 Operation: TypeAlias = "APIOperation[Any, Any, Any, Any]"
 CASES: Final = 20_000
@@ -34,17 +38,16 @@ CASES_OF_A_WAY: Final = 12
 ROLES: Final = ("nobody",)
 
 
-@pytest.fixture(scope="module", name="headers_of")
-def make_headers() -> dict[str, dict[str, str]]:
-    """With what each role asks: where there are no users, with nothing."""
-    return {"nobody": {}}
-
-
 @pytest.fixture(scope="module", name="url")
-def make_url(shared_serving: Serving, headers_of: dict[str, dict[str, str]]) -> Iterator[str]:
-    shared_serving.client.headers.update(headers_of[ROLES[0]])
+def make_url(shared_serving: Serving) -> Iterator[str]:
     with serve(shared_serving.app) as port:
         yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(name="headers")
+def make_headers(role: str) -> dict[str, str]:
+    """With what this role asks: where there are no users, with nothing."""
+    return {"nobody": {}}[role]
 
 
 @dataclass
@@ -124,12 +127,12 @@ def names_in(operation: Operation, place: str) -> list[str]:
 def test_twenty_thousand_requests_find_no_answer_that_is_not_documented(
     shared_serving: Serving,
     url: str,
-    headers_of: dict[str, dict[str, str]],
+    headers: dict[str, str],
     role: str,
     record_figure: RecordFigure,
 ) -> None:
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
-    fuzzer = Fuzzer(url, headers_of[role])
+    fuzzer = Fuzzer(url, headers)
     for seed in itertools.count(1):
         known = known_ids(shared_serving)
         for operation in operations:
@@ -151,7 +154,7 @@ def test_twenty_thousand_requests_find_no_answer_that_is_not_documented(
 def test_stories_find_no_answer_that_is_not_documented(
     shared_serving: Serving,
     url: str,
-    headers_of: dict[str, dict[str, str]],
+    headers: dict[str, str],
     role: str,
     record_figure: RecordFigure,
 ) -> None:
@@ -162,7 +165,7 @@ def test_stories_find_no_answer_that_is_not_documented(
 
         def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:
             del case
-            return {"base_url": url, "headers": headers_of[role]}
+            return {"base_url": url, "headers": headers}
 
         def after_call(self, response: Any, case: Case[Any]) -> None:  # noqa: ANN401  # schemathesis' own
             del case
@@ -188,7 +191,7 @@ def known_ids(serving: Serving) -> dict[str, str]:
 
 def empty_the_queue(serving: Serving) -> None:
     """The worker is to make the takes of the next round, not everything that was drawn."""
-    for status in ("queued", "running"):
-        while jobs := serving.client.get("/generate", params={"status": status}).json()["items"]:
-            for job in jobs:
-                serving.client.delete(f"/generate/{job['id']}")
+    unfinished = select(GenerationJob.id).where(GenerationJob.status.not_in(FINAL))
+    with serving.studio.work() as work:
+        for job_id in work.session.scalars(unfinished).all():
+            lifecycle.cancel(work.session, GenerationJob, job_id, now=work.clock())
