@@ -11,7 +11,6 @@ PostgreSQL, and the tests' S3 server (`make installed-s3`). Nothing but this mac
 import argparse
 import json
 import os
-import platform
 import random
 import sys
 import tempfile
@@ -82,9 +81,7 @@ def main() -> None:
         known = look_around(site, site.make(jobs=TAKES, seconds=TAKE_SECONDS))
         peers = stack.enter_context(_peers(folder, site, known))
         facts = machine()
-        print(
-            f"{facts['processor']}, {facts['memory']}, {facts['system']}, Python {platform.python_version()}"
-        )
+        print(f"{facts['processor']}, {facts['memory']}, {facts['system']}")
         ours, theirs = measure(site, peers, known, seconds=options.seconds)
     print_tables(ours, theirs)
     sys.exit(not meets_the_bar(ours.outcome))

@@ -23,7 +23,8 @@ from text2song.db.engine import WRITES_OPTION, open_engine, write_session
 from text2song.db.registry import metadata
 from text2song.errors import DatabaseBusy, SchemaTooNew, SchemaTooOld, StorageFailed, StorageFull
 
-NEXT = "0002"
+LAST = schema.head()
+NEXT = "next"
 """The revision of the migrations that these tests make up."""
 
 
@@ -55,11 +56,10 @@ def future(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Future:
 
     def add(body: str) -> None:
         shutil.copytree(Path(schema.__file__).parent / "migrations", folder)
-        heading = (
-            f'import sqlalchemy as sa\nfrom alembic import op\nrevision = "{NEXT}"\ndown_revision = "0001"\n'
-        )
+        heading = "import sqlalchemy as sa\nfrom alembic import op\n"
+        heading += f'revision = "{NEXT}"\ndown_revision = "{LAST}"\n'
         function = "def upgrade():\n" + "".join(f"    {line}\n" for line in dedent(body).strip().splitlines())
-        (folder / "versions" / "0002_later.py").write_text(heading + function)
+        (folder / "versions" / "later.py").write_text(heading + function)
         monkeypatch.setattr(schema, "_config", lambda: later)
 
     later = Config()
@@ -151,14 +151,14 @@ def test_what_was_there_is_copied_before_it_is_changed(
     future('op.drop_table("doomed_blobs")')
     upgraded = schema.upgrade(engine, backups=backups, now=START)
 
-    assert (upgraded.before, upgraded.after) == ("0001", NEXT)
-    assert upgraded.backup == backups / "studio-0001-20260101T120000.db"
+    assert (upgraded.before, upgraded.after) == (LAST, NEXT)
+    assert upgraded.backup == backups / f"studio-{LAST}-20260101T120000.db"
     assert "doomed_blobs" not in tables(engine)
     assert count(database, "generation_jobs") == 1
     assert list(backups.iterdir()) == [upgraded.backup]
     old = open_engine(f"sqlite:///{upgraded.backup}")  # a whole studio of the version before
     with old.connect() as connection:
-        assert schema.current(connection) == "0001"
+        assert schema.current(connection) == LAST
         assert connection.execute(text("PRAGMA integrity_check")).scalar() == "ok"
     assert "doomed_blobs" in tables(old)
     old.dispose()
@@ -211,7 +211,7 @@ def test_a_migration_that_fails_changes_nothing(
     assert "doomed_blobs" in tables(engine)
     assert count(database, "prompts") == 1
     with engine.connect() as connection:
-        assert schema.current(connection) == "0001"
+        assert schema.current(connection) == LAST
 
 
 @pytest.mark.parametrize(

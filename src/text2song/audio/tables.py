@@ -16,7 +16,7 @@ class AudioSample(Identified, Base):
     __tablename__ = "audio_samples"
     __table_args__ = (Index(None, "adapter_id", "id"),)  # one adapter may have made half of all samples
 
-    prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("prompts.id"), index=True)
+    prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("prompts.id"))
     adapter_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("adapters.id"))
     """Where exactly one adapter acted; a composition is in `generation_params`."""
     user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
@@ -55,3 +55,8 @@ class DoomedBlob(Identified, Base):
 
     key: Mapped[str] = mapped_column(String(300), index=True)
     due_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+# In the order of a page, however long ago the prompt was used, and however much its adapter made besides.
+Index(None, AudioSample.prompt_id, AudioSample.id)
+Index(None, AudioSample.prompt_id, AudioSample.adapter_id, AudioSample.id)

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from typing import Any, Final
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from text2song.db.base import Base, Identified, JsonDocument
@@ -19,7 +19,7 @@ class GenerationJob(JobColumns, Base):
 
     __tablename__ = "generation_jobs"
 
-    prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("prompts.id", ondelete="CASCADE"), index=True)
+    prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("prompts.id", ondelete="CASCADE"))
     sentence: Mapped[str] = mapped_column(Text)
     model: Mapped[str] = mapped_column(String(200))
     fingerprint: Mapped[str | None] = mapped_column(String(64))
@@ -36,6 +36,11 @@ class GenerationJob(JobColumns, Base):
     """The sample that it makes again. No foreign key: it stays true when that sample is deleted."""
     idempotency_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
     request_digest: Mapped[str | None] = mapped_column(String(64))
+
+
+# In the order of a page, however long ago the prompt was used.
+Index(None, GenerationJob.prompt_id, GenerationJob.id)
+Index(None, GenerationJob.prompt_id, GenerationJob.status, GenerationJob.id)
 
 
 class GenerationTake(Identified, Base):
