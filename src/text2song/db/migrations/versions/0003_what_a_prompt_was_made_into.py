@@ -1,4 +1,4 @@
-"""The jobs and takes of a prompt, newest first, and those by one adapter or of one status: others cost nothing.
+"""The jobs and takes of a prompt, newest first, also of one status or by one adapter: others cost nothing.
 
 For a prompt that was used much and long ago, PostgreSQL walked backwards over everything that came later; of
 its takes by one adapter, SQLite walked over all that the adapter made (49 ms among 100,000).
