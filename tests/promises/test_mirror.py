@@ -35,6 +35,7 @@ TESTED_THROUGH: Final = {
     "cli/worker/working.py": "cli/worker/test_command.py",
     "db/migrations/env.py": "db/test_schema.py",
     "db/migrations/versions/0001_the_first_schema.py": "db/test_schema.py",
+    "db/migrations/versions/0003_what_a_prompt_was_made_into.py": "db/test_plans.py",
     "errors.py": "api/test_problems.py",
     "jobs/columns.py": "jobs/test_lifecycle.py",
     "jobs/hosting.py": "jobs/test_threads.py",
