@@ -9,10 +9,8 @@ Needs nginx in PATH (Debian: apt-get install nginx-light). Nothing but this mach
 import argparse
 import json
 import platform
-import shutil
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,7 @@ from typing import Any, Final
 
 import httpx2
 
+from benchmarks.peers import nginx, running
 from benchmarks.raw_http import Connection, Timing
 from tests.servers import Server, free_port, served
 
@@ -53,7 +52,7 @@ def main() -> None:
         job = _finished_job(server)
         sound = _stored_file(server, job)
         bare = stack.enter_context(_bare(Path(folder), job, sound))
-        nginx = stack.enter_context(_nginx(Path(folder), sound))
+        web, _ = stack.enter_context(nginx(Path(folder), sounds=[sound]))
         job_path, sound_path = f"/generate/{job['id']}", job["samples"][0]["stream_url"]
         print(f"{platform.processor() or platform.machine()}, {_cpu()}, Python {platform.python_version()}")
         _print_beside(
@@ -66,7 +65,7 @@ def main() -> None:
             [
                 Case("ours", server.port, sound_path, is_stream=True),
                 Case("bare FastAPI", bare, "/sound", is_stream=True),
-                Case("nginx", nginx, f"/{sound.name}", is_stream=True),
+                Case("nginx", web, f"/{sound.name}", is_stream=True),
             ],
             rounds=rounds,
         )
@@ -169,47 +168,8 @@ def _bare(folder: Path, job: dict[str, Any], sound: Path) -> Iterator[int]:
     answer = folder / "answer.json"
     answer.write_text(json.dumps(job))
     command = [sys.executable, "-m", "benchmarks.bare_endpoint", str(port), str(answer), str(sound)]
-    with _running(command, port):
+    with running(command, port=port):
         yield port
-
-
-@contextmanager
-def _nginx(folder: Path, sound: Path) -> Iterator[int]:
-    program = shutil.which("nginx")
-    if program is None:
-        raise SystemExit("nginx is not installed: apt-get install nginx-light")
-    port = free_port()
-    served_copy = folder / "nginx" / sound.name
-    served_copy.parent.mkdir()
-    shutil.copy(sound, served_copy)
-    folder.chmod(0o755)
-    configuration = folder / "nginx.conf"
-    user = "user root;" if Path("/root").owner() == Path(folder).owner() else ""
-    configuration.write_text(
-        f"{user} worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n"
-        f"events {{}} http {{ access_log off; sendfile on; types {{ audio/flac flac; }}\n"
-        f"keepalive_requests 100000; server {{ listen 127.0.0.1:{port}; root {served_copy.parent}; }} }}\n"
-    )
-    with _running([program, "-c", str(configuration)], port):
-        yield port
-
-
-@contextmanager
-def _running(command: Sequence[str], port: int) -> Iterator[None]:
-    process = subprocess.Popen(command)
-    try:
-        until = time.monotonic() + 60
-        while True:
-            try:
-                Connection(port).__exit__()
-                break
-            except OSError:
-                assert time.monotonic() < until, command
-                time.sleep(0.1)
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 def _cpu() -> str:

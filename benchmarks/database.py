@@ -1,6 +1,6 @@
 """What a read, a claim, a beat and a sweep cost as the history grows, and by which plans.
 
-    python -m benchmarks.database                     PostgreSQL to a million jobs, SQLite to 100,000
+    python -m benchmarks.database                     PostgreSQL and SQLite, each to a million jobs
     python -m benchmarks.database --jobs 10000 100000 smaller, quicker
     python -m benchmarks.database --plans             the plan of every statement, too
 
@@ -9,7 +9,6 @@ Starts a PostgreSQL of its own (see tests/postgres.py). Prints the tables of ben
 
 import argparse
 import datetime as dt
-import platform
 import re
 import statistics
 import tempfile
@@ -44,7 +43,9 @@ from text2song.studio import Reader, Studio, Work
 TIMES: Final = 25
 """Each act is measured so often; the median is told."""
 NOW: Final = START + dt.timedelta(days=365)
-SIZES: Final = {"PostgreSQL": (10_000, 100_000, 1_000_000), "SQLite": (10_000, 100_000)}
+DATABASES: Final = ("PostgreSQL", "SQLite")
+SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
+"""Jobs; a tenth as many prompts and takes."""
 BIG: Final = ("generation_jobs", "generation_takes", "audio_samples", "prompts")
 WHOLE_TABLE: Final = re.compile(rf"Seq Scan on ({'|'.join(BIG)})|SCAN ({'|'.join(BIG)})(?! USING)")
 
@@ -58,11 +59,11 @@ def main() -> None:
     parser.add_argument("--plans", action="store_true", help="print the plan of every statement")
     options = parser.parse_args()
     facts = machine()
-    print(f"{facts['processor']}, {facts['memory']}, {facts['system']}, {platform.python_version()}")
-    for name, usual in SIZES.items():
+    print(f"{facts['processor']}, {facts['memory']}, {facts['system']}")
+    for name in DATABASES:
         with opened(name) as (engine, version):
             studio = Studio(engine, MemoryBlobs(), SilentQueue(), load_settings({}), clock=lambda: NOW)
-            measured = [measure(studio, jobs) for jobs in growing(engine, options.jobs or usual)]
+            measured = [measure(studio, jobs) for jobs in growing(engine, options.jobs or SIZES)]
         print_table(f"{version}, milliseconds (median of {TIMES})", measured)
         print_scans(measured[-1])
         if options.plans:
@@ -135,6 +136,12 @@ def reads(studio: Studio) -> Mapping[str, ReadAct]:
         last = reader.session.scalars(newest_ids.limit(1)).one()
         of_some = select(AudioSample.adapter_id).where(AudioSample.adapter_id.is_not(None)).limit(1)
         adapter = reader.session.scalars(of_some).one()
+        favourite = reader.session.scalars(
+            select(GenerationJob.prompt_id).order_by(GenerationJob.id).limit(1)
+        ).one()
+        lately = reader.session.scalars(
+            select(AudioSample.prompt_id).order_by(AudioSample.id.desc()).limit(1)
+        ).one()
 
     def job(job_id: uuid.UUID) -> ReadAct:
         return lambda reader: generation.describe(reader, [generation.get(reader, job_id)])
@@ -160,12 +167,20 @@ def reads(studio: Studio) -> Mapping[str, ReadAct]:
         "GET /generate?status=succeeded": jobs(status="succeeded"),
         "GET /generate?status=queued": jobs(status="queued"),
         "GET /generate?status=failed (1 of 1,000)": jobs(status="failed"),
+        "GET /generate?prompt_id= (ten of late)": jobs(prompt_id=lately),
+        "GET /generate?prompt_id= (500, long ago)": jobs(prompt_id=favourite),
+        "GET /generate?prompt_id=&status=succeeded (500, long ago)": jobs(
+            prompt_id=favourite, status="succeeded"
+        ),
         "GET /prompts": found(None),
         "GET /prompts?q=piano (in each)": found("piano"),
         f"GET /prompts?q={ONE_IN_A_THOUSAND} (1 of 1,000)": found(ONE_IN_A_THOUSAND),
         "GET /prompts?q=absent": found("absent"),
         "GET /audio": samples(),
         "GET /audio?adapter_id= (half of them)": samples(adapter_id=adapter),
+        "GET /audio?prompt_id= (one of late)": samples(prompt_id=lately),
+        "GET /audio?prompt_id= (500, long ago)": samples(prompt_id=favourite),
+        "GET /audio?prompt_id=&adapter_id= (250, long ago)": samples(prompt_id=favourite, adapter_id=adapter),
         "sequences of 500 jobs, for those who wait": lambda reader: generation.sequences(
             reader, [new_id() for _ in range(499)] + [last]
         ),
@@ -250,11 +265,13 @@ def _plan(engine: Engine, sql: str, values: Any) -> list[str]:  # noqa: ANN401  
 def print_table(title: str, measured: Sequence[Measured]) -> None:
     """One row for each act, one column for each size."""
     print(f"\n### {title}\n")
-    print("| | statements | " + " | ".join(f"{each.jobs:,} jobs" for each in measured) + " |")
-    print("|---" * (len(measured) + 2) + "|")
+    sizes = " | ".join(f"{each.jobs:,} jobs" for each in measured)
+    print(f"| | statements | {sizes} | last to first |")
+    print("|---" * (len(measured) + 3) + "|")
     for name in measured[-1].milliseconds:
-        times = " | ".join(f"{each.milliseconds[name]:.2f}" for each in measured)
-        print(f"| {name} | {measured[-1].statements[name]} | {times} |")
+        times = [each.milliseconds[name] for each in measured]
+        told = " | ".join(f"{each:.2f}" for each in times)
+        print(f"| {name} | {measured[-1].statements[name]} | {told} | {times[-1] / times[0]:.1f} |")
 
 
 def print_scans(measured: Measured) -> None:

@@ -23,13 +23,20 @@ LISTS = (
 )
 """One page each of what may be all rows: in the order of an index, so that no others are read and sorted."""
 
+OF_A_PROMPT = {
+    "GET /generate?prompt_id= (500, long ago)": "_prompt_id_",
+    "GET /generate?prompt_id=&status=succeeded (500, long ago)": "_prompt_id_",
+    "GET /audio?prompt_id=&adapter_id= (250, long ago)": "_prompt_id_",
+}
+"""By an index that begins with the prompt: one prompt has few, one adapter or status perhaps half of all."""
+
 
 @pytest.mark.databases("sqlite", "postgresql")
 def test_no_statement_reads_a_whole_table(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.database.TIMES", 1)
     fill(studio.engine, jobs_before=0, jobs=JOBS)
     measured = measure(replace(studio, clock=lambda: NOW), JOBS)
-    assert len(measured.plans) == 17
+    assert len(measured.plans) == 23
     whole = {
         (name, match.group(1) or match.group(2))
         for name, plans in measured.plans.items()
@@ -42,7 +49,9 @@ def test_no_statement_reads_a_whole_table(studio: Studio, monkeypatch: pytest.Mo
         "GET /prompts?q=zither (1 of 1,000)",
         "GET /prompts?q=absent",
     }, whole
-    for name in LISTS:
+    for name, index in OF_A_PROMPT.items():
+        assert index in "\n".join(measured.plans[name][0]), (name, measured.plans[name][0])
+    for name in (*LISTS, *OF_A_PROMPT):
         first = "\n".join(measured.plans[name][0])
         assert "Sort" not in first, (name, first)
         assert "TEMP B-TREE" not in first, (name, first)

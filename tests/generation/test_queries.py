@@ -160,6 +160,15 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_jobs(desk: Desk)
     assert 0 < max(spent[30]) <= 11  # one of them asks who asks
 
 
+def test_a_job_that_is_over_costs_no_estimate(desk: Desk) -> None:
+    job = desk.submit()
+    desk.client.delete(f"/generate/{job['id']}")
+    with counted(desk) as statements:
+        assert desk.client.get(f"/generate/{job['id']}").json()["status"] == "cancelled"
+    read = [statement.partition("FROM ")[2].split()[0] for statement in statements if "FROM " in statement]
+    assert read == ["generation_jobs", "generation_takes", "models"]
+
+
 @pytest.mark.timeout(30)  # a wait of sixty seconds that nobody ends is a failure
 class TestWaiting:
     def test_without_anything_seen_the_answer_comes_at_once(self, desk: Desk) -> None:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from text2song.db.clock import Clock
 from text2song.errors import MissingPart, TooManyRequests
 from text2song.names import INSTALLING
-from text2song.studio import Clock
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import httpx2
 import structlog
 
+from text2song.db.clock import Clock
 from text2song.errors import MissingPart, NotLoggedIn, Unavailable
 from text2song.names import INSTALLING
 from text2song.settings import Settings
-from text2song.studio import Clock
 from text2song.users.identities import Claimed
 from text2song.users.secrets import word_from
 

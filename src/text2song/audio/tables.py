@@ -23,7 +23,7 @@ class AudioSample(Owned, Base):
         *ownership_indexes(),
     )
 
-    prompt_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    prompt_id: Mapped[uuid.UUID]
     adapter_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("adapters.id"))
     """Where exactly one adapter acted; a composition is in `generation_params`."""
 
@@ -61,3 +61,8 @@ class DoomedBlob(Identified, Base):
 
     key: Mapped[str] = mapped_column(String(300), index=True)
     due_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+# In the order of a page, however long ago the prompt was used, and however much its adapter made besides.
+Index(None, AudioSample.prompt_id, AudioSample.id)
+Index(None, AudioSample.prompt_id, AudioSample.adapter_id, AudioSample.id)

@@ -71,7 +71,10 @@ def sequences(reader: Reader, job_ids: Collection[uuid.UUID]) -> Mapping[uuid.UU
 
 
 def describe(reader: Reader, jobs: Sequence[GenerationJob]) -> list[JobOut]:
-    """The wire forms; the number of queries grows with the models that jobs wait for, not with the jobs."""
+    """The wire forms; the number of queries grows with the models that jobs wait for, not with the jobs.
+
+    A job that is over costs three: its takes, what they made, and its model's notice.
+    """
     takes = _takes(reader, [job.id for job in jobs])
     samples = _samples(reader, takes)
     outlook = _outlook(reader, jobs)
@@ -124,6 +127,8 @@ def _takes(reader: Reader, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list
 def _samples(reader: Reader, takes: Mapping[uuid.UUID, Sequence[GenerationTake]]) -> dict[uuid.UUID, float]:
     """Seconds, by the id of the sample."""
     made = [take.audio_id for of_job in takes.values() for take in of_job if take.audio_id]
+    if not made:
+        return {}
     query = select(AudioSample.id, AudioSample.duration_seconds).where(AudioSample.id.in_(made))
     return {row.id: row.duration_seconds for row in reader.session.execute(query)}
 
@@ -132,7 +137,8 @@ def _outlook(reader: Reader, jobs: Sequence[GenerationJob]) -> _Outlook:
     names = {job.model for job in jobs}
     waiting = {job.model for job in jobs if job.status == JobStatus.QUEUED}
     known = list(reader.session.scalars(select(Model).where(Model.name.in_(names))))
-    workers = models.alive_workers(reader)
+    # what is over has no estimate and waits for no worker
+    workers = {} if all(job.is_final for job in jobs) else models.alive_workers(reader)
     speeds = {model.name: sum(w.speed or 0.0 for w in workers.get(model.id, ())) for model in known}
     where_they_stand: dict[uuid.UUID, Place] = {}
     for name in waiting:
@@ -150,6 +156,8 @@ def _outlook(reader: Reader, jobs: Sequence[GenerationJob]) -> _Outlook:
 
 
 def _running_costs(reader: Reader, names: Collection[str]) -> dict[str, float]:
+    if not names:
+        return {}
     left = func.sum(GenerationJob.cost * (1 - COMPOSING_SHARE * GenerationJob.progress))
     query = (
         select(GenerationJob.model, left.label("left"))

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from typing import Any, Final
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from text2song.db.base import Base, Identified, JsonDocument
@@ -20,7 +20,7 @@ class GenerationJob(JobColumns, Owned, Base):
 
     __tablename__ = "generation_jobs"
 
-    prompt_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    prompt_id: Mapped[uuid.UUID]
     sentence: Mapped[str] = mapped_column(Text)
     model: Mapped[str] = mapped_column(String(200))
     fingerprint: Mapped[str | None] = mapped_column(String(64))
@@ -52,6 +52,11 @@ class GenerationJob(JobColumns, Owned, Base):
                 onupdate="CASCADE",
             ),
         )
+
+
+# In the order of a page, however long ago the prompt was used.
+Index(None, GenerationJob.prompt_id, GenerationJob.id)
+Index(None, GenerationJob.prompt_id, GenerationJob.status, GenerationJob.id)
 
 
 class GenerationTake(Identified, Base):
