@@ -181,24 +181,20 @@ def test_twenty_thousand_requests_find_no_answer_that_is_not_documented(
     assert max(fuzzer.statuses) < 500
 
 
-@pytest.mark.proof
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("role", ROLES)
-def test_stories_find_no_answer_that_is_not_documented(
-    shared_serving: Serving,
-    url: str,
-    headers_of: HeadersOf,
-    role: str,
-    record_figure: RecordFigure,
-) -> None:
-    told = Counter[int]()
-    failures: list[Exception] = []
+@dataclass
+class Told:
+    """What came of the stories."""
 
+    statuses: Counter[int] = field(default_factory=Counter)
+    failures: list[Exception] = field(default_factory=list)
+
+
+def story_at(url: str, told: Told, *, new_headers: Callable[[], dict[str, str]]) -> Any:  # noqa: ANN401  # made at run time
     class Story(linked_schema().as_state_machine()):  # type: ignore[misc]  # made at run time
         """What one answer brought is asked for in the next request."""
 
         def setup(self) -> None:
-            self.headers = headers_of(role)
+            self.headers = new_headers()
 
         def before_call(self, case: Case[Any]) -> None:
             shorten_the_wait(case)
@@ -209,27 +205,42 @@ def test_stories_find_no_answer_that_is_not_documented(
 
         def after_call(self, response: Any, case: Case[Any]) -> None:  # noqa: ANN401  # schemathesis' own
             super().after_call(response, case)
-            told[response.status_code] += 1
+            told.statuses[response.status_code] += 1
 
         def validate_response(self, response: Any, case: Case[Any], **given: Any) -> None:  # noqa: ANN401  # its own
             try:
                 super().validate_response(response, case, **given)
             except Exception as failure:
-                failures.append(failure)
+                told.failures.append(failure)
                 raise
 
+    return Story
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("role", ROLES)
+def test_stories_find_no_answer_that_is_not_documented(
+    shared_serving: Serving,
+    url: str,
+    headers_of: HeadersOf,
+    role: str,
+    record_figure: RecordFigure,
+) -> None:
+    told = Told()
+    story = story_at(url, told, new_headers=lambda: headers_of(role))
     for seed in itertools.count(1):
-        tell = hypothesis.seed(seed)(Story)
+        tell = hypothesis.seed(seed)(story)
         # a story cannot be told twice alike: what is there by then differs, and so do all ids
         with contextlib.suppress(FlakyStrategyDefinition):
             tell.run(settings=STORY)
-        if failures or told.total() >= CASES_OF_STORIES:
+        if told.failures or told.statuses.total() >= CASES_OF_STORIES:
             break
     empty_the_queue(shared_serving)
-    record_figure(f"requests in stories as {role}", told.total(), "requests")
-    if failures:
-        raise ExceptionGroup("in stories", failures)
-    assert max(told) < 500
+    record_figure(f"requests in stories as {role}", told.statuses.total(), "requests")
+    if told.failures:
+        raise ExceptionGroup("in stories", told.failures)
+    assert max(told.statuses) < 500
 
 
 def known_ids(serving: Serving) -> dict[str, str]:
