@@ -19,8 +19,8 @@ from text2song.jobs.queue import SilentQueue
 from text2song.models import service as models
 from text2song.models.tables import Model
 from text2song.settings import load_settings
-from text2song.studio import Studio, open_studio
-from text2song.users.tables import User
+from text2song.studio import Studio, Work, open_studio
+from text2song.users.tables import ApiKey, AuditEntry, LoginIdentity, LoginSession, User
 
 Rows = dict[str, list[dict[str, Any]]]
 TOKEN = uuid.UUID(int=7)
@@ -33,7 +33,7 @@ def fill(studio: Studio) -> GenerationJob:
     with studio.work() as work:
         # Of long ago, so that no worker counts as alive
         models.leave(work, models.announce(work, noise_info(), worker="host:1", capacity=4))
-        work.session.add(User(name="Zoë 🎵 \u2028 \\ \"q\" 'r'\n\t", created_at=START))
+        _add_person(work)
         work.session.add(
             Adapter(
                 name="warm",
@@ -68,6 +68,31 @@ def fill(studio: Studio) -> GenerationJob:
         )
         work.session.add(running)
     return running
+
+
+def _add_person(work: Work) -> None:
+    """Somebody with a key, a session, an account elsewhere, and an act that was written down."""
+    zoe = User(name="Zoë 🎵 \u2028 \\ \"q\" 'r'\n\t", created_at=START)
+    work.session.add(zoe)
+    work.session.flush()
+    zoes: dict[str, Any] = {"user_id": zoe.id, "created_at": START}
+    key = ApiKey(name="render", digest="a" * 64, first_letters="t2s_9Qb3xY2m", scopes=["read"], **zoes)
+    work.session.add(key)
+    work.session.flush()
+    ends = START + dt.timedelta(days=14)
+    work.session.add_all(
+        [
+            LoginSession(key_id=key.id, digest="b" * 64, expires_at=ends, **zoes),
+            LoginIdentity(issuer="https://login.example.org", subject="0007", **zoes),
+            AuditEntry(
+                created_at=START,
+                act="key.create",
+                subject_kind="key",
+                subject_id=key.id,
+                details={"scopes": ["read"]},
+            ),
+        ]
+    )
 
 
 def _take(session: Any, number: int, *, audio_id: uuid.UUID | None) -> dict[str, Any]:  # noqa: ANN401

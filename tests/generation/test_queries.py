@@ -166,7 +166,7 @@ def test_a_job_that_is_over_costs_no_estimate(desk: Desk) -> None:
     with counted(desk) as statements:
         assert desk.client.get(f"/generate/{job['id']}").json()["status"] == "cancelled"
     read = [statement.partition("FROM ")[2].split()[0] for statement in statements if "FROM " in statement]
-    assert read == ["generation_jobs", "generation_takes", "models"]
+    assert read == ["users", "generation_jobs", "generation_takes", "models"]  # the first tells who asks
 
 
 @pytest.mark.timeout(30)  # a wait of sixty seconds that nobody ends is a failure
