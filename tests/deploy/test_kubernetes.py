@@ -20,6 +20,7 @@ def pods() -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, document["spec"]["template"]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "document", [d for _, d in RESOURCES], ids=lambda d: f"{d['kind']} {d['metadata']['name']}"
 )

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 from sqlalchemy import event, func, select
+from sqlalchemy.orm import Session
 
 from tests.benches import Bench
 from text2song.actors import NOBODY, Actor
@@ -14,9 +15,9 @@ from text2song.audio.tables import AudioSample
 from text2song.errors import StorageFailed
 from text2song.generation.job import GenerationHandler
 from text2song.generation.tables import KIND, GenerationJob
-from text2song.jobs import patience
+from text2song.jobs import lifecycle, patience
 from text2song.jobs.columns import JobStatus
-from text2song.jobs.lifecycle import MAX_FAILURES
+from text2song.jobs.lifecycle import MAX_FAILURES, Claim, JobTable
 from text2song.jobs.runner import Pace, Runner
 from text2song.studio import Studio, Work
 
@@ -86,3 +87,21 @@ def test_while_the_storage_is_away_no_more_is_begun_and_nothing_fails_for_good(
     runner.run(KIND)
     assert [bench.job(job)["status"] for job in jobs] == ["succeeded"] * len(jobs)
     assert [bench.job(job)["attempts"] for job in jobs] == [2, 1, 1, 1]
+
+
+def test_what_waits_for_the_next_batch_outlasts_a_restart_of_the_database(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.01)
+    hand_back, tries = lifecycle.hand_back, list[int]()
+
+    def restarted(session: Session, table: JobTable, claim: Claim, *, rows: int) -> None:
+        tries.append(rows)
+        if len(tries) == 1:
+            raise StorageFailed("the server restarts.")
+        hand_back(session, table, claim, rows=rows)
+
+    monkeypatch.setattr(lifecycle, "hand_back", restarted)
+    job = bench.make(num_samples=bench.capacity + 1, generation_params={"duration": 0.5})
+    assert tries == [1, 1]
+    assert (job["status"], job["attempts"], job["error"]) == ("succeeded", 1, None)

@@ -23,7 +23,7 @@ from typing import Final
 import structlog
 from sqlalchemy import delete, func, select, union_all
 
-from text2song.audio.recording import AUDIO_FOLDER, CODES_FOLDER, PEAKS_FOLDER
+from text2song.audio.recording import FOLDERS
 from text2song.audio.service import GRACE, doom
 from text2song.audio.tables import AudioSample, DoomedBlob
 from text2song.blobs.store import BlobStat
@@ -97,7 +97,7 @@ def count_due(reader: Reader) -> int:
 
 
 def _pieces(studio: Studio) -> Iterator[list[BlobStat]]:
-    for folder in (AUDIO_FOLDER, PEAKS_FOLDER, CODES_FOLDER):
+    for folder in FOLDERS:
         blobs = studio.blobs.list(folder)
         while piece := list(islice(blobs, PIECE_LIMIT)):
             yield piece

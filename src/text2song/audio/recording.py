@@ -20,6 +20,8 @@ PEAK_BUCKETS: Final = 1000
 AUDIO_FOLDER: Final = "audio"
 PEAKS_FOLDER: Final = "peaks"
 CODES_FOLDER: Final = "codes"
+FOLDERS: Final = (AUDIO_FOLDER, PEAKS_FOLDER, CODES_FOLDER)
+"""All that the studio stores bytes in; a test finds one that is missing here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,9 +241,14 @@ class GenerationHandler:
             if tally.passing_error is not None:  # the next batch would meet it too: wait, and count
                 self._settle(claim, tally, leases)
                 continue
-            with self._studio.work() as work:
-                lifecycle.hand_back(work.session, GenerationJob, claim, rows=tally.rows_left)
+            patiently(
+                partial(self._put_back, claim, rows=tally.rows_left), is_over=partial(leases.is_lost, claim)
+            )
             leases.drop(claim)
+
+    def _put_back(self, claim: Claim, *, rows: int) -> None:
+        with self._studio.work() as work:
+            lifecycle.hand_back(work.session, GenerationJob, claim, rows=rows)
 
     def _report(
         self,

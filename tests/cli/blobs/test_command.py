@@ -5,8 +5,8 @@ from pathlib import Path
 import text2song
 from tests.cli.console import Console
 from tests.object_store import ObjectStore
+from text2song.audio.recording import FOLDERS
 from text2song.blobs.local import LocalBlobs
-from text2song.cli.blobs.copying import FOLDERS
 from text2song.cli.doctor.checks_of_state import PROBE_FOLDER
 
 PACKAGE = Path(text2song.__file__).parent

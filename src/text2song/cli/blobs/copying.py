@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from text2song.audio.recording import AUDIO_FOLDER, CODES_FOLDER, PEAKS_FOLDER
+from text2song.audio.recording import FOLDERS
 from text2song.blobs import copying
 from text2song.blobs.copying import CopiedBlobs
 from text2song.blobs.open import folder_of, is_bucket, open_store
@@ -11,8 +11,6 @@ from text2song.cli import opening
 from text2song.cli.answer import Answer
 from text2song.errors import InvalidInput, NotFound
 
-FOLDERS: Final = (AUDIO_FOLDER, PEAKS_FOLDER, CODES_FOLDER)
-"""All that the studio stores bytes in; a test finds one that is missing here."""
 MEGABYTE: Final = 1_000_000
 
 
