@@ -257,3 +257,19 @@ def test_a_file_that_is_moved_or_replaced_under_the_program_is_told_at_once(
     database.with_suffix(".elsewhere").rename(database)
     with studio.work() as work:
         work.session.execute(text("SELECT 1"))
+
+
+def test_all_who_open_a_new_file_at_the_same_moment_are_let_in(tmp_path: Path) -> None:
+    openers, files = 4, 25
+    barrier = threading.Barrier(openers)
+
+    def open_each(_: int) -> None:
+        for number in range(files):
+            engine = open_engine(f"sqlite:///{tmp_path / f'{number}.db'}")
+            barrier.wait(30)
+            engine.connect().close()
+            engine.dispose()
+
+    with ThreadPoolExecutor(openers) as pool:
+        list(pool.map(open_each, range(openers)))
+    assert len(list(tmp_path.glob("*.db"))) == files

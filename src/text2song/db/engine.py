@@ -5,6 +5,7 @@ API's thread pool, in workers and on the command line.
 """
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ OVERFLOW: Final = 10
 """For the threads that are not AnyIO's: runner, heartbeat, sweep."""
 BUSY_SECONDS: Final = 5.0
 """How long SQLite waits for another writer before it says that the database is locked."""
+RETRY_SECONDS: Final = 0.01
+PRIMARY_CODE: Final = 0xFF
+"""Of SQLite's error codes, the part that says what kind of error it is."""
 WRITES_OPTION: Final = "text2song_writes"
 
 
@@ -131,9 +135,25 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The driver's own transaction handling would begin late and deferred; ours is in `_begin_sqlite`.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
+    _log_ahead(cursor)
+    for pragma in ("foreign_keys = ON", "synchronous = FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _log_ahead(cursor: sqlite3.Cursor) -> None:
+    """Of several that open a new file at the same moment SQLite turns all but one away, without any wait."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & PRIMARY_CODE == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() >= until:
+                raise
+            time.sleep(RETRY_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
