@@ -15,7 +15,7 @@ import random
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -126,18 +126,19 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-def run(planned: Sequence[Planned], *, ports: Sequence[int]) -> Outcome:
-    """Carry the plan out; each person stays with one of the servers at `ports`."""
-    return asyncio.run(_run(planned, ports=ports))
+def run(planned: Sequence[Planned], *, ports: Sequence[int], keys: Sequence[str] = ()) -> Outcome:
+    """Carry the plan out; each person stays with one of the servers at `ports`, and logs in by their key."""
+    return asyncio.run(_run(planned, ports=ports, keys=keys))
 
 
-async def _run(planned: Sequence[Planned], *, ports: Sequence[int]) -> Outcome:
+async def _run(planned: Sequence[Planned], *, ports: Sequence[int], keys: Sequence[str]) -> Outcome:
     outcome = Outcome()
     of_person: dict[int, list[Planned]] = defaultdict(list)
     for each in planned:
         of_person[each.person].append(each)
     people = [
-        _Person(ports[person % len(ports)], acts, outcome) for person, acts in sorted(of_person.items())
+        _Person(ports[person % len(ports)], acts, outcome, key=keys[person] if keys else None)
+        for person, acts in sorted(of_person.items())
     ]
     for person in people:
         await person.arrive()
@@ -150,8 +151,9 @@ async def _run(planned: Sequence[Planned], *, ports: Sequence[int]) -> Outcome:
 class _Person:
     """One client: its servers by port, each by a connection that is kept."""
 
-    def __init__(self, port: int, acts: Sequence[Planned], outcome: Outcome) -> None:
+    def __init__(self, port: int, acts: Sequence[Planned], outcome: Outcome, *, key: str | None) -> None:
         self._port = port
+        self._login = {"Authorization": f"Bearer {key}"} if key else {}
         self._acts = acts
         self._outcome = outcome
         self._lines: dict[int, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
@@ -190,7 +192,8 @@ class _Person:
 
     async def _get(self, ask: Ask, *, port: int) -> Answer:
         reader, writer = await self._line(port)
-        writer.write(_request(ask, port=port))
+        login = self._login if port == self._port else {}  # the key is the studio's, and no bucket's
+        writer.write(_request(ask, port=port, login=login))
         answer = await _read(reader)
         self._outcome.bytes_read += len(answer.body)
         return answer
@@ -210,8 +213,8 @@ class _Person:
         self._lines.clear()
 
 
-def _request(ask: Ask, *, port: int) -> bytes:
-    headers = {"Host": f"127.0.0.1:{port}", **dict(ask.headers)}
+def _request(ask: Ask, *, port: int, login: Mapping[str, str]) -> bytes:
+    headers = {"Host": f"127.0.0.1:{port}", **login, **dict(ask.headers)}
     method = "GET"
     if ask.body is not None:
         method = "POST"

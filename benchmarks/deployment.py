@@ -14,13 +14,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx2
+from sqlalchemy import update
 
 from benchmarks.filling import fill
 from tests.doorbells import opened_broker
 from tests.object_store import new_object_store, started
 from tests.postgres import USER, PostgreSQL, running
 from tests.servers import START_SECONDS, Server, finished
+from tests.users.people import add_person_with_key
 from text2song.db.engine import open_engine
+from text2song.jobs.queue import SilentQueue
+from text2song.prompts.tables import Prompt
+from text2song.settings import load_settings
+from text2song.studio import open_studio
+from text2song.users.ownership import Visibility
 
 DATABASE: Final = "studio"
 
@@ -29,6 +36,7 @@ DATABASE: Final = "studio"
 class Deployment:
     """All of it, running."""
 
+    folder: Path
     apis: list[Server]
     database: PostgreSQL
     pids: dict[str, list[int]] = field(default_factory=dict)
@@ -56,6 +64,21 @@ class Deployment:
             made = finished(client, [answer.json()["id"] for answer in answers], timeout_seconds=300)
         assert {job["status"] for job in made} == {"succeeded"}, made
         return made
+
+    def admit(self, people: int) -> list[str]:
+        """Share all that is there with so many people, who log in from now on; answers their keys."""
+        given = {
+            "TEXT2SONG_HOME": str(self.folder / "admission"),
+            "TEXT2SONG_DATABASE_URL": self.database_url,
+        }
+        studio = open_studio(load_settings(given), queue=SilentQueue())
+        with studio.work() as work:
+            work.session.execute(update(Prompt).values(visibility=Visibility.SHARED))
+        keys = [add_person_with_key(studio, f"person {n}").key for n in range(people)]
+        with studio.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")  # as autovacuum does within a minute of such a flood
+        studio.engine.dispose()
+        return keys
 
 
 def wish(number: int, *, seconds: float) -> dict[str, Any]:
@@ -94,7 +117,7 @@ def deployed(folder: Path, *, apis: int = 2, history_jobs: int = 0) -> Iterator[
             "Redis": [_pid(broker.process)],
             "S3": [_pid(store.process)],
         }
-        yield Deployment(servers, database, pids)
+        yield Deployment(folder, servers, database, pids)
 
 
 @contextmanager

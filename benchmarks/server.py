@@ -82,7 +82,8 @@ def main() -> None:
         peers = stack.enter_context(_peers(folder, site, known))
         facts = machine()
         print(f"{facts['processor']}, {facts['memory']}, {facts['system']}")
-        ours, theirs = measure(site, peers, known, seconds=options.seconds)
+        keys = site.admit(PEOPLE)
+        ours, theirs = measure(site, peers, known, keys=keys, seconds=options.seconds)
     print_tables(ours, theirs)
     sys.exit(not meets_the_bar(ours.outcome))
 
@@ -96,16 +97,21 @@ class Peers:
     pids: Mapping[str, list[int]]
 
 
-def measure(site: Deployment, peers: Peers, known: Known, *, seconds: float) -> tuple[Turn, Turn]:
+def measure(
+    site: Deployment, peers: Peers, known: Known, *, keys: Sequence[str], seconds: float
+) -> tuple[Turn, Turn]:
     """The peers, the studio, the peers again."""
     own = [os.getpid()]
     bare = bare_habits(known, nginx_port=peers.nginx_port)
     theirs = {"client": own, **peers.pids, "PostgreSQL": site.pids["PostgreSQL"]}
-    run(plan_of(habits(known), seconds=WARM_UP_SECONDS, seed=4), ports=site.ports)
+    run(plan_of(habits(known), seconds=WARM_UP_SECONDS, seed=4), ports=site.ports, keys=keys)
     run(plan_of(bare, seconds=WARM_UP_SECONDS, seed=5), ports=peers.bare_ports)
     before = turn(plan_of(bare, seconds=seconds / 2, seed=1), ports=peers.bare_ports, pids=theirs)
     ours = turn(
-        plan_of(habits(known), seconds=seconds, seed=2), ports=site.ports, pids={"client": own, **site.pids}
+        plan_of(habits(known), seconds=seconds, seed=2),
+        ports=site.ports,
+        keys=keys,
+        pids={"client": own, **site.pids},
     )
     after = turn(plan_of(bare, seconds=seconds / 2, seed=3), ports=peers.bare_ports, pids=theirs)
     before.outcome.add(after.outcome)
@@ -113,11 +119,17 @@ def measure(site: Deployment, peers: Peers, known: Known, *, seconds: float) -> 
     return ours, Turn(before.outcome, taken)
 
 
-def turn(planned: Sequence[Planned], *, ports: Sequence[int], pids: Mapping[str, list[int]]) -> Turn:
+def turn(
+    planned: Sequence[Planned],
+    *,
+    ports: Sequence[int],
+    pids: Mapping[str, list[int]],
+    keys: Sequence[str] = (),
+) -> Turn:
     """Carry a plan out, and see what it cost."""
     before = {part: cpu_seconds(of_part) for part, of_part in pids.items()}
     before["client"] = sum(os.times()[:2])
-    outcome = run(planned, ports=ports)
+    outcome = run(planned, ports=ports, keys=keys)
     after = {part: cpu_seconds(of_part) for part, of_part in pids.items()}
     after["client"] = sum(os.times()[:2])
     return Turn(outcome, {part: after[part] - before[part] for part in pids})

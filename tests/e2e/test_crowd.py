@@ -24,7 +24,7 @@ def test_two_hundred_people_are_all_answered(tmp_path: Path, record_figure: Reco
     with deployed(tmp_path, history_jobs=2_000) as site:
         known = look_around(site, site.make(jobs=TAKES, seconds=1))
         planned = plan_of(habits(known), seconds=SECONDS, seed=2)
-        outcome = run(planned, ports=site.ports)
+        outcome = run(planned, ports=site.ports, keys=site.admit(PEOPLE))
         log = site.log
     assert len({each.person for each in planned}) == PEOPLE
     assert not outcome.errors
