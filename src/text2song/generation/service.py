@@ -164,6 +164,7 @@ def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
     )
     job = _add(work, prompts.get(work, origin.prompt_id), plan)
     job.retry_of = origin.id
+    note_if_anothers(work, origin, act="generation.retry")
     return job
 
 
