@@ -10,7 +10,7 @@ WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src/text2song/__init__.py src/text2song/__init__.py
 RUN uv pip install --no-cache --python /opt/text2song/bin/python --constraints constraints.txt \
-    ".[server,postgres,celery,telemetry]"
+    ".[server,postgres,celery,oidc,telemetry]"
 COPY src src
 RUN uv pip install --no-cache --python /opt/text2song/bin/python --no-deps --reinstall-package text2song .
 

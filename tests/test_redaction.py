@@ -32,6 +32,9 @@ SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
         ("Unable to use AKIAIOSFODNN7EXAMPLE", "Unable to use AKIA***"),
         ("connect(password='hunter2', host='db')", "connect(password='***', host='db')"),
         ('{"client_secret":"s3cr3t"}', '{"client_secret":"***"}'),
+        ('{"access_token": "eyJ.a.b", "id_token": "c"}', '{"access_token": "***", "id_token": "***"}'),
+        ("grant_type=refresh_token&refresh_token=abc&x=1", "grant_type=refresh_token&refresh_token=***&x=1"),
+        ("x-api-key: abc", "x-api-key: ***"),
     ],
 )  # fmt: skip
 def test_what_looks_like_a_secret_is_hidden(text: str, shown: str) -> None:
@@ -99,3 +102,16 @@ def test_the_secrets_of_this_process_are_hidden_wherever_they_stand() -> None:
     assert secrets == {SECRET, "correct horse", "pa%40ssword", "pa@ssword"}
     redactor = Redactor(secrets)
     assert redactor.text(f"x{SECRET}y, pa@ssword (correct horse)") == "x***y, *** (***)"
+
+
+def test_secrets_that_other_programs_name_in_their_own_way_are_hidden_too() -> None:
+    environment = {
+        "PGPASSWORD": "of-the-database",
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-scope=text2song, api-key=of=the=key, x-team=of-the-team-there",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "authorization=Basic%20of-the-traces",
+    }
+    text = " ".join(environment.values())
+    shown = Redactor(secrets_in(environment)).text(text)
+    assert "of-the" not in shown
+    assert "of=the" not in shown
+    assert "x-scope=text2song" in shown  # a word that stands in many lines

@@ -177,7 +177,7 @@ def test_a_misspelt_name_is_refused_and_the_right_ones_are_listed() -> None:
         ("blobs_encryption", "rot13", "'none', 'AES256' or 'aws:kms'"),
         ("blobs_public_url", "media.example.org", "scheme and host alone"),
         ("blobs_public_url", "https://media.example.org/songs", "scheme and host alone"),
-        ("blobs_public_url", "https://id:key@media.example.org", "scheme and host alone"),
+        ("blobs_public_url", "https://id@media.example.org", "scheme and host alone"),
         ("blobs_public_url", "https://media.example.org?x=1", "scheme and host alone"),
         ("blobs_public_url", "file:///srv", "scheme and host alone"),
         ("device", "gpu", "should match pattern"),
@@ -270,3 +270,13 @@ def test_the_password_of_the_queue_is_not_shown_with_the_settings() -> None:
 def test_a_secret_is_never_shown() -> None:
     settings = load_settings({"TEXT2SONG_METRICS_TOKEN": "a-secret"})
     assert "a-secret" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    "name", ["TEXT2SONG_OIDC_REDIRECT_URL", "TEXT2SONG_BLOBS_PUBLIC_URL", "TEXT2SONG_WEB_ORIGIN"]
+)
+def test_a_password_in_a_url_that_cannot_be_is_not_repeated(name: str) -> None:
+    with pytest.raises(InvalidSetting, match=name) as refused:
+        load_settings({name: "https://me:hunter2@studio.example"})
+    assert "hunter2" not in refused.value.message
+    assert "studio.example" in refused.value.message

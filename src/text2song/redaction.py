@@ -15,12 +15,16 @@ from text2song.names import HIDDEN_KEY, KEY_SHAPE
 HIDDEN: Final = "***"
 SHORTEST: Final = 8
 """Characters. Hiding a shorter secret wherever it stands would riddle every line with holes."""
+KEY_LETTERS: Final = 16
+"""From how many characters on a header's value is taken for a key."""
 _SECRET_NAME: Final = re.compile(
-    r"(^|[_\-.])(authorization|cookie|passw(or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|"
+    r"(^|^pg|[_\-.])(authorization|cookie|passw(or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|"
     r"private[_-]?key|credentials?|signature)$",
     re.IGNORECASE,
 )
 """Whole words at the end: `token_ids` are the numbers of words, and no secret."""
+_HEADERS_NAME: Final = re.compile(r"OTEL_EXPORTER_OTLP_([A-Z]+_)?HEADERS")
+"""`name=value` pairs with commas between, by which OpenTelemetry logs in at its collector."""
 _HEADERS: Final = "(?:proxy-)?authorization|(?:set-)?cookie|x-csrf-token"
 _LOOKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(KEY_SHAPE), HIDDEN_KEY),
@@ -34,7 +38,8 @@ _LOOKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(?i)\b(X-Amz-(?:Signature|Credential|Security-Token))=[^&\s\"'<>]+"), rf"\1={HIDDEN}"),
     (
         re.compile(
-            r"(?i)\b([a-z0-9_-]*(?:password|passwd|secret|secret_?access_?key|session_?token|api_?key))"
+            r"(?i)\b([a-z0-9_-]*(?:password|passwd|secret|secret_?access_?key|"
+            r"(?:session|access|refresh|id)_?token|api[_-]?key))"
             r"(\\?[\"']?\s*[:=]\s*\\?[\"']?)(?!\*\*\*)[^\s\"'&,;}\\]+"
         ),
         rf"\1\2{HIDDEN}",
@@ -49,6 +54,8 @@ def secrets_in(environment: Mapping[str, str]) -> frozenset[str]:
     for name, value in environment.items():
         if _SECRET_NAME.search(name):
             found.add(value)
+        elif _HEADERS_NAME.fullmatch(name):
+            found |= _secrets_of_headers(value)
         elif "://" in value:
             found |= _passwords_in(value)
     return frozenset(secret for secret in found if len(secret) >= SHORTEST)
@@ -84,6 +91,12 @@ class Redactor:
 
     def _named(self, name: object, value: Any) -> Any:  # noqa: ANN401  # as above
         return HIDDEN if isinstance(name, str) and _SECRET_NAME.search(name) else self.value(value)
+
+
+def _secrets_of_headers(pairs: str) -> set[str]:
+    """By their names, or so long that they are no word of a line: some collectors call their key `x-team`."""
+    named = ((name.strip(), value.strip()) for name, _, value in (p.partition("=") for p in pairs.split(",")))
+    return {value for name, value in named if _SECRET_NAME.search(name) or len(value) >= KEY_LETTERS}
 
 
 def _passwords_in(url: str) -> set[str]:

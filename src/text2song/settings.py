@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from text2song.actors import Role
 from text2song.errors import InvalidSetting
 from text2song.names import NOISE_MODEL
+from text2song.redaction import Redactor
 
 PREFIX: Final = "TEXT2SONG_"
 OIDC_CALLBACK: Final = "/session/oidc/callback"
@@ -326,4 +327,5 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
         reason = first["msg"].removeprefix("Value error, ")
-        raise InvalidSetting(f"{name}: {reason} (it is {first['input']!r}).", field=name) from error
+        shown = Redactor().text(repr(first["input"]))  # a URL may hold a password
+        raise InvalidSetting(f"{name}: {reason} (it is {shown}).", field=name) from error

@@ -93,9 +93,14 @@ def test_an_api_of_workers_elsewhere_tells_of_their_redis(
     client = make_client(build_api(apart))
     assert client.get("/readyz").json()["checks"] == ["database", "blobs", "queue"]
     mortal_broker.kill()
-    said = client.get("/readyz")
+    with capture_logs() as lines:
+        said = client.get("/readyz")
     assert (said.status_code, said.json()["checks"]) == (200, ["database", "blobs"])
-    assert f"127.0.0.1:{mortal_broker.port}/0 cannot be used" in said.json()["impaired"][0]
+    [impaired] = said.json()["impaired"]
+    assert impaired.startswith("queue: its server cannot be used")
+    assert str(mortal_broker.port) not in impaired  # nobody who is not logged in learns where it is
+    [told] = [line for line in lines if line["event"] == "the queue's server cannot be used"]
+    assert f"127.0.0.1:{mortal_broker.port}/0" in told["error"]
 
 
 def test_an_answer_that_costs_something_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,16 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.studios import Clock
+from text2song.api import limits as limits_module
 from text2song.api.limits import (
+    ANSWER_SECONDS,
     WRONG_KEYS_A_MINUTE,
     Counts,
     CountsInMemory,
@@ -76,9 +79,22 @@ def test_in_memory_the_last_minute_is_forgotten() -> None:
 def test_a_redis_that_does_not_answer_lets_everybody_in_and_says_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never says a word
         counts = open_counts(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        began = time.monotonic()
         with capture_logs() as lines:
-            assert (counts.add("a", minute=1), counts.read("a", minute=1)) == (0, 0)
-    assert {line["event"] for line in lines} == {"nothing is counted, so no limit holds"}
+            assert [counts.add("a", minute=1), *(counts.read("a", minute=1) for _ in range(9))] == [0] * 10
+    assert time.monotonic() - began < 3 * ANSWER_SECONDS  # one waits for it, and nine do not
+    assert [line["event"] for line in lines] == ["nothing is counted, so no limit holds"]
+
+
+def test_a_redis_that_is_back_counts_again(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits_module, "PAUSE_SECONDS", 0.2)
+    counts = open_counts("redis://127.0.0.1:9/0")
+    assert isinstance(counts, CountsInRedis)
+    assert counts.add("back", minute=13) == 0
+    counts._client = open_counts(redis_url)._client  # type: ignore[attr-defined]  # of the same class
+    assert counts.add("back", minute=13) == 0
+    time.sleep(0.25)
+    assert counts.add("back", minute=13) == 1
 
 
 def test_a_redis_that_is_not_there_lets_everybody_in() -> None:

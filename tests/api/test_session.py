@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.cookies import Morsel, SimpleCookie
+from typing import Any
 
 import httpx2
 import pytest
@@ -22,9 +23,12 @@ SITE = "https://studio.example"
 
 
 @contextmanager
-def browser(studio: Studio, *, scheme: str = "http", **settings: object) -> Iterator[TestClient]:
+def browser(
+    studio: Studio, *, scheme: str = "http", peer: str = "testclient", **settings: object
+) -> Iterator[TestClient]:
     changed = replace(studio, settings=studio.settings.model_copy(update=settings))
-    with TestClient(build_api(changed), base_url=f"{scheme}://127.0.0.1:8000") as client:
+    base = f"{scheme}://127.0.0.1:8000"
+    with TestClient(build_api(changed), base_url=base, client=(peer, 50_000)) as client:
         yield client
 
 
@@ -93,7 +97,7 @@ def test_the_flags_of_the_cookie(
     studio: Studio,
     team: tuple[Person, Person],
     scheme: str,
-    deployed: dict[str, tuple[str, ...]],
+    deployed: dict[str, Any],
     fetch_site: str,
     *,
     secure: bool,
@@ -147,6 +151,28 @@ def test_who_tries_too_often_is_sent_away_even_with_the_right_key(
     assert int(refused.headers["retry-after"]) == 60
     clock.advance(60)
     sign_in(client, team[0])
+
+
+@pytest.mark.parametrize("proxy", ["127.0.0.1", "172.18.0.5", "::ffff:10.1.2.3", "fd00::7"])
+def test_behind_a_proxy_a_stranger_keeps_nobody_else_from_signing_in(
+    studio: Studio, team: tuple[Person, Person], proxy: str
+) -> None:
+    with browser(studio, peer=proxy) as client:
+        stranger, ada = {"X-Forwarded-For": "198.51.100.9"}, {"X-Forwarded-For": "10.9.9.9, 203.0.113.7"}
+        for _ in range(WRONG_KEYS_A_MINUTE):
+            client.post("/session", json={"key": "t2s_wrong"}, headers=stranger)
+        assert client.post("/session", json={"key": team[0].key}, headers=stranger).status_code == 429
+        sign_in(client, team[0], headers=ada)
+
+
+def test_a_stranger_who_comes_directly_is_counted_whatever_is_claimed(
+    studio: Studio, team: tuple[Person, Person]
+) -> None:
+    with browser(studio, peer="198.51.100.9") as client:
+        for last in range(WRONG_KEYS_A_MINUTE):
+            claim = {"X-Forwarded-For": f"203.0.113.{last}"}
+            assert client.post("/session", json={"key": "t2s_wrong"}, headers=claim).status_code == 401
+        assert client.post("/session", json={"key": team[0].key}).status_code == 429
 
 
 def test_a_stranger_s_page_signs_nobody_in(client: TestClient, team: tuple[Person, Person]) -> None:

@@ -104,6 +104,19 @@ def test_a_file_that_was_cut_short_is_told(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(BackupDamaged, match="damaged"):
         list(read_lines(path))
-    path.unlink()
+
+
+def test_a_file_with_damaged_bytes_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "keys.txt.gz"
+    write_lines(path, (str(n) for n in range(10_000)))
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 997):  # the head, the compressed middle, and the sum at the end
+        path.write_bytes(whole[:at] + b"\xff" * 8 + whole[at + 8 :])
+        with pytest.raises(BackupDamaged, match="damaged"):
+            list(read_lines(path))
+
+
+def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "keys.txt.gz"
     with pytest.raises(BackupDamaged, match="missing"):
         list(read_lines(path))

@@ -63,6 +63,12 @@ def test_the_api_has_no_torch_and_the_worker_has() -> None:
     assert "torch" not in "".join(rest for _, rest in instructions(api))
 
 
+def test_whatever_a_setting_asks_of_an_api_is_in_its_image() -> None:
+    needed = {"server", "postgres", "celery", "oidc", "telemetry"}
+    assert needed <= set(EXTRAS)
+    assert extras_of(DOCKERFILES[0]) == needed
+
+
 def test_the_worker_is_built_for_a_cpu_or_for_cuda() -> None:
     text = DOCKERFILES[1].read_text()
     assert "ARG TORCH_BACKEND=cpu\n" in text

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.papers import DEPLOY, MANIFESTS, documents
+from text2song.generation.endpoints import WAIT_LIMIT_SECONDS
 
 RESOURCES = [(path.stem, document) for path in MANIFESTS for document in documents(path)]
 
@@ -51,6 +52,11 @@ def test_selectors_find_their_pods() -> None:
     backend = of_kind("Ingress")["studio"]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
     assert backend["name"] == "api"
     assert backend["port"]["name"] in {port["name"] for port in service["ports"]}
+
+
+def test_the_longest_poll_has_its_answer_before_the_ingress_gives_up() -> None:
+    annotations = of_kind("Ingress")["studio"]["metadata"]["annotations"]
+    assert int(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > WAIT_LIMIT_SECONDS
 
 
 def test_probes_come_by_a_name_that_the_api_answers_to() -> None:

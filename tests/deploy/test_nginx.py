@@ -1,6 +1,7 @@
 """nginx with our configuration, run for real before an API that says what reached it."""
 
 import json
+import re
 import shutil
 import socket
 import ssl
@@ -18,6 +19,7 @@ import pytest
 
 from tests.deploy.papers import DEPLOY
 from tests.servers import free_port
+from text2song.generation.endpoints import WAIT_LIMIT_SECONDS
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("nginx") is None, reason="needs `apt-get install nginx-light`"),
@@ -144,6 +146,11 @@ def test_bytes_come_as_they_are_made(front: Front) -> None:
         assert next(chunks) == b"a"
         assert time.monotonic() - began < 0.9
         assert next(chunks) == b"b"
+
+
+def test_the_longest_poll_has_its_answer_before_the_proxy_gives_up() -> None:
+    [seconds] = re.findall(r"proxy_read_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text())
+    assert int(seconds) > WAIT_LIMIT_SECONDS
 
 
 def test_numbers_are_for_the_inside(front: Front) -> None:

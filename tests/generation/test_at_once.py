@@ -1,19 +1,26 @@
 """Requests for the same thing at the same time, on a server where they do not wait for one writer."""
 
 import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select
 
 from tests.audio.samples import make_sample
-from tests.databases import outcome_of_second
+from tests.benches import Bench
+from tests.databases import outcome_of_second, wait_for_a_lock
 from tests.jobs.workshop import submit
 from tests.studios import Desk
 from text2song.audio.tables import AudioSample, DoomedBlob
 from text2song.errors import Conflict, NotFound, StudioError
 from text2song.generation import service
+from text2song.generation.job import GenerationHandler
 from text2song.generation.tables import GenerationJob
+from text2song.jobs import lifecycle
+from text2song.jobs.leases import Leases
 from text2song.prompts import service as prompts
+from text2song.prompts.tables import Prompt
 from text2song.studio import Studio, Work
 
 pytestmark = pytest.mark.databases("postgresql")
@@ -67,3 +74,43 @@ def test_a_sample_that_is_deleted_twice_at_once_is_doomed_once(studio: Studio) -
     with studio.read() as reader:
         assert reader.session.scalars(select(AudioSample)).all() == []
         assert len(reader.session.scalars(select(DoomedBlob)).all()) == 3
+
+
+def in_hand_of_whoever_shares(studio: Studio, job_id: uuid.UUID, act: Callable[[], object]) -> bool:
+    """Whether `act`, which waits for the job's prompt, leaves the job to whoever has that prompt in hand."""
+    with ThreadPoolExecutor(1) as pool:
+        with studio.work() as work:
+            job = work.session.get_one(GenerationJob, job_id)
+            work.session.get_one(Prompt, job.prompt_id, with_for_update=True)
+            later = pool.submit(act)
+            wait_for_a_lock(studio.engine)
+            query = select(GenerationJob.id).where(GenerationJob.id == job_id)
+            is_left = work.session.scalar(query.with_for_update(skip_locked=True)) == job_id
+        later.result(30)
+    return is_left
+
+
+def test_a_take_is_kept_by_whoever_has_its_prompt_first_and_then_its_job(bench: Bench) -> None:
+    job_id = uuid.UUID(bench.desk.submit()["id"])
+    with bench.desk.studio.work() as work:
+        claim = lifecycle.claim(work.session, GenerationJob, worker="w", now=work.clock(), lease_seconds=60)
+    assert claim is not None
+    handler = GenerationHandler(bench.desk.studio, bench)
+    leases = Leases(lambda _: (), beat_seconds=60, lease_seconds=60)
+    leases.add([claim])
+    assert in_hand_of_whoever_shares(
+        bench.desk.studio, job_id, lambda: handler.run([claim], leases, is_stopping=lambda: False)
+    )
+    assert bench.job({"id": str(job_id)})["status"] == "succeeded"
+
+
+def test_a_job_is_retried_by_whoever_has_its_prompt_first(desk: Desk) -> None:
+    job_id = uuid.UUID(desk.submit()["id"])
+    desk.client.delete(f"/generate/{job_id}")
+    answers: list[int] = []
+    assert in_hand_of_whoever_shares(
+        desk.studio,
+        job_id,
+        lambda: answers.append(desk.client.post(f"/generate/{job_id}/retry").status_code),
+    )
+    assert answers == [202]

@@ -32,12 +32,14 @@ def test_what_an_admin_does_to_another_s_things_is_noted(desk: Desk, people: tup
     assert eve.ask("PATCH", prompt, json={"visibility": "shared"}).status_code == 200  # changes nothing more
     assert eve.ask("DELETE", f"/generate/{job['id']}").status_code == 200
     assert eve.ask("DELETE", f"/generate/{job['id']}").status_code == 200  # it was over already
+    assert eve.ask("POST", f"/generate/{job['id']}/retry").status_code == 202  # and Ada's share pays for it
     assert eve.ask("DELETE", prompt).status_code == 204
     noted = [(entry.act, entry.actor_id, entry.details) for entry in reversed(deeds(desk))]
     owner = {"owner": str(ada.id)}
     assert noted == [
         ("prompt.shared", eve.id, owner),
         ("generation.cancel", eve.id, owner),
+        ("generation.retry", eve.id, owner),
         ("prompt.delete", eve.id, owner),
     ]
     assert "private thought" not in str(noted)

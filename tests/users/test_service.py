@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.databases import outcome_of_second
 from tests.studios import Clock
 from tests.users.people import Person, add_person, add_person_with_key
 from text2song.actors import NOBODY, Actor
 from text2song.errors import Conflict, NotFound, NotLoggedIn
-from text2song.studio import Studio
+from text2song.studio import Studio, Work
 from text2song.users import audit, authentication, queries, service
 from text2song.users.schemas import UserIn, UserPatch
 from text2song.users.tables import AuditEntry, User
@@ -145,3 +146,12 @@ def test_people_come_in_pages_newest_first(studio: Studio) -> None:
         page = queries.find(reader, cursor=None, limit=2)
         rest = queries.find(reader, cursor=page.next_cursor, limit=2)
     assert [[user.name for user in part.rows] for part in (page, rest)] == [["C", "B"], ["A"]]
+
+
+@pytest.mark.databases("postgresql")
+def test_of_two_who_choose_one_name_at_once_the_second_is_told(studio: Studio) -> None:
+    def add_ada(work: Work) -> User:
+        return service.create(work, UserIn(name="Ada"))
+
+    with pytest.raises(Conflict, match="there is a user Ada already"):
+        outcome_of_second(studio, add_ada, add_ada)

@@ -12,6 +12,8 @@ starts a thread at nearly every request to clear its counts in memory (199 for 2
 import datetime as dt
 import ipaddress
 import threading
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -27,6 +29,8 @@ MINUTE_SECONDS: Final = 60
 WRONG_KEYS_A_MINUTE: Final = 10
 ANSWER_SECONDS: Final = 0.5
 """How long Redis may take; a request does not wait longer to be counted."""
+PAUSE_SECONDS: Final = 5.0
+"""After it took too long or was not there, no other request waits for it for this long."""
 IPV6_SITE_BITS: Final = 64
 """Of an IPv6 address, by which one house is told from another: each has all addresses below."""
 
@@ -76,28 +80,34 @@ class CountsInRedis:
 
     def __init__(self, client: "Redis") -> None:
         self._client = client
+        self._pauses_until = 0.0
 
     def add(self, name: str, *, minute: int) -> int:
         """Implements `Counts`; a count goes by itself, two minutes later."""
-        from redis import RedisError  # noqa: PLC0415  # one machine needs no Redis
-
         key = _key(name, minute)
-        try:
+
+        def ask() -> int:
             with self._client.pipeline(transaction=True) as pipeline:
                 pipeline.incr(key)
                 pipeline.expire(key, 2 * MINUTE_SECONDS)
                 return int(pipeline.execute()[0])
-        except RedisError as error:
-            log.warning("nothing is counted, so no limit holds", error=type(error).__name__)
-            return 0
+
+        return self._answer(ask)
 
     def read(self, name: str, *, minute: int) -> int:
         """Implements `Counts`."""
-        from redis import RedisError  # noqa: PLC0415  # as above
+        return self._answer(lambda: int(self._client.get(_key(name, minute)) or 0))
 
+    def _answer(self, ask: Callable[[], int]) -> int:
+        """Whoever asks has a connection to the database in hand, which others wait for meanwhile."""
+        from redis import RedisError  # noqa: PLC0415  # one machine needs no Redis
+
+        if time.monotonic() < self._pauses_until:
+            return 0
         try:
-            return int(self._client.get(_key(name, minute)) or 0)
+            return ask()
         except RedisError as error:
+            self._pauses_until = time.monotonic() + PAUSE_SECONDS
             log.warning("nothing is counted, so no limit holds", error=type(error).__name__)
             return 0
 

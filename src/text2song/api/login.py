@@ -22,6 +22,21 @@ from text2song.users.secrets import is_same
 SESSION_COOKIE: Final = "text2song_session"
 CSRF_HEADER: Final = "X-CSRF-Token"
 _READS: Final = frozenset({"GET", "HEAD"})
+_INSIDE: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "fc00::/7",
+            "fe80::/10",
+        ),
+    )
+)
+"""RFC 1918, 3927, 4193, 4291 and 6598."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +142,25 @@ def _is_from_afar(request: Request) -> bool:
 
 
 def address_of(request: Request) -> str:
-    """Whom to count for: behind a proxy on this machine, whoever that says it passes on.
+    """Whom to count for: behind a proxy on this machine or next to it, whoever that says it passes on.
 
     The last entry, which the proxy itself has added. One that adds none lets its clients write it; then
-    a client can avoid this count, and nothing else.
+    a client can have another counted instead, and nothing else. Were the proxy itself counted, a stranger
+    who tries ten wrong keys would keep everybody behind it from signing in.
     """
     peer = request.client.host if request.client is not None else ""
     forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    return forwarded if forwarded and _is_loopback(peer) else peer
+    return forwarded if forwarded and (_is_loopback(peer) or _is_inside(peer)) else peer
+
+
+def _is_inside(host: str) -> bool:
+    """Whether an address is of a network that the internet does not reach, such as a container's."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    plain = getattr(address, "ipv4_mapped", None) or address
+    return any(plain in network for network in _INSIDE)
 
 
 def _is_loopback(host: str) -> bool | None:

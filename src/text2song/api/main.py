@@ -19,7 +19,7 @@ from text2song.api.provider_session import router as provider_session
 from text2song.api.session import router as session
 from text2song.audio.endpoints import router as audio
 from text2song.db.writable import require_writable
-from text2song.errors import StudioError
+from text2song.errors import StudioError, Unavailable
 from text2song.generation import queries as generations
 from text2song.generation.endpoints import router as generate
 from text2song.generation.endpoints import samples_router
@@ -103,10 +103,26 @@ def _queue_check(settings: Settings) -> Iterator[ReadyCheck]:
     if not is_in_process(settings.queue_url):
         yield ReadyCheck(
             "queue",
-            lambda: require_reachable(settings.queue_url),
+            lambda: _require_queue(settings.queue_url),
             keep_seconds=KEEP_SECONDS,
             is_needed=False,
         )
+
+
+def _require_queue(url: str) -> None:
+    """Whoever asks may be a stranger: the server's address goes to the log alone.
+
+    Raises:
+        Unavailable: the server gave no sign of life.
+    """
+    try:
+        require_reachable(url)
+    except Unavailable as error:
+        log.warning("the queue's server cannot be used", error=error.message)
+        raise Unavailable(
+            "its server cannot be used. Until it can, workers find new work some seconds later; the studio's "
+            "log says more."
+        ) from error
 
 
 def _has_users(studio: Studio) -> bool:

@@ -30,8 +30,9 @@ def prune(folder: BackupFolder, *, keep: int | None) -> Pruned:
     needed = {digest for snapshot in kept for digest in _digests(snapshot)}
     folder.remove(gone)
     unneeded = [key for key in folder.stored_keys() if bytes.fromhex(digest_in(key)) not in needed]
+    blobs = folder.blobs
     for key in unneeded:
-        folder.blobs.delete(key)
+        blobs.delete(key)
     return Pruned(len(gone), len(unneeded))
 
 

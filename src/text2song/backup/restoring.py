@@ -77,14 +77,14 @@ def restore(
         if not is_empty:
             _require_at_rest(studio)
             _keep_aside(studio, aside, watch=watch)
-        scratch = studio.settings.home
+        scratch, source = studio.settings.home, folder.blobs
         keys = snapshot.folder / snapshot.manifest.blobs.name
 
         def heal(key: str) -> Fate:
-            return heal_blob(key, source=folder.blobs, target=studio.blobs, scratch=scratch)
+            return heal_blob(key, source=source, target=studio.blobs, scratch=scratch)
 
         def copy(key: str) -> Fate:
-            return copy_blob(key, source=folder.blobs, target=studio.blobs, scratch=scratch)
+            return copy_blob(key, source=source, target=studio.blobs, scratch=scratch)
 
         copy_all(keys, heal, watch=watch)
         rows, requeued = _fill(studio, snapshot)

@@ -9,6 +9,7 @@ import datetime as dt
 import gzip
 import json
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -153,5 +154,5 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise BackupDamaged(f"{path} is missing.") from error
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
         raise BackupDamaged(f"{path} is damaged ({error}).") from error

@@ -20,6 +20,7 @@ from text2song.audio import service as audio
 from text2song.audio.recording import record
 from text2song.errors import (
     ClaimLost,
+    NotFound,
     OutOfMemory,
     StorageFailed,
     StorageFull,
@@ -36,7 +37,8 @@ from text2song.jobs.outage import Outage
 from text2song.jobs.patience import patiently
 from text2song.model.protocol import GeneratedTake, MusicModel, Progress
 from text2song.music.spec import GenerationSpec
-from text2song.studio import Reader, Studio
+from text2song.prompts import queries as prompts
+from text2song.studio import Reader, Studio, Work
 
 log = structlog.get_logger(__name__)
 
@@ -296,7 +298,7 @@ class GenerationHandler:
         origin = replace(row.origin, provenance={**row.origin.provenance, "token_ids": list(take.token_ids)})
         try:
             with self._studio.work() as work:
-                lifecycle.hold(work.session, GenerationJob, row.claim)
+                _hold(work, row)
                 stored = work.session.get_one(GenerationTake, row.take_id)
                 if stored.status != JobStatus.QUEUED:  # committed before, though the answer to that was lost
                     return
@@ -349,6 +351,21 @@ class GenerationHandler:
             self.speed = measured
         else:
             self.speed = SPEED_MEMORY * self.speed + (1 - SPEED_MEMORY) * measured
+
+
+def _hold(work: Work, row: _Row) -> None:
+    """Fence the unit: the prompt first, then its job.
+
+    Whoever shares the prompt takes them in this order too; else each could have what the other waits for.
+
+    Raises:
+        ClaimLost: when the job is no longer this worker's, or went with its prompt.
+    """
+    try:
+        prompts.hold_visibility(work, row.origin.prompt_id)
+    except NotFound as error:
+        raise ClaimLost("the job was deleted with its prompt.") from error
+    lifecycle.hold(work.session, GenerationJob, row.claim)
 
 
 def _verdict(session: Session, claim: Claim) -> StudioError | None:

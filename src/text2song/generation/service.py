@@ -129,6 +129,8 @@ def _once(
 def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
     origin = queries.get(work, job_id)
     require_own(origin, work.actor)
+    # as everybody does, the prompt before its jobs: who shares it meanwhile has no job that this waits for
+    prompts.hold_visibility(work, origin.prompt_id)
     rows.lock(work.session, origin)  # of two that retry it at the same time, the second finds the first's job
     if origin.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         raise Conflict(
@@ -164,6 +166,7 @@ def _retried(work: Work, job_id: uuid.UUID) -> GenerationJob:
     )
     job = _add(work, prompts.get(work, origin.prompt_id), plan)
     job.retry_of = origin.id
+    note_if_anothers(work, origin, act="generation.retry")
     return job
 
 

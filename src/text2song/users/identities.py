@@ -68,7 +68,7 @@ def sign_in(work: Work, claimed: Claimed, *, role: Role) -> Identity:
         try:
             with work.session.begin_nested():
                 user = _welcome(work, claimed, role=role)
-        except IntegrityError:  # at the same time another browser of theirs was first, or one with their name
+        except (IntegrityError, Conflict):  # another browser of theirs, or somebody of their name, was first
             user = _known(work, claimed) or _welcome(work, claimed, role=role)
     if user.deactivated_at is not None:
         raise NotLoggedIn("this account is deactivated: ask an admin of this studio.")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from text2song.actors import Role
 from text2song.errors import Conflict
@@ -25,11 +26,14 @@ def create(work: Work, body: UserIn) -> User:
     """
     name = clean_text(body.name, name="name", limit=NAME_LIMIT)
     if queries.named(work, name) is not None:
-        raise Conflict(f"there is a user {name} already: choose another name.", field="name")
+        raise _taken(name)
     stored = {column: getattr(body, column) for column in _STORED}
     user = User(name=name, created_at=work.clock(), **stored)
     work.session.add(user)
-    work.session.flush()
+    try:
+        work.session.flush()
+    except IntegrityError as error:  # somebody else was faster by a moment
+        raise _taken(name) from error
     audit.note(work, "user.create", user.id, details={"role": user.role, "is_expert": user.is_expert})
     return user
 
@@ -60,6 +64,10 @@ def change(work: Work, user_id: uuid.UUID, body: UserPatch) -> User:
     if changes := _changes(before, _told(user)):
         audit.note(work, "user.change", user.id, details=changes)
     return user
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"there is a user {name} already: choose another name.", field="name")
 
 
 def _told(user: User) -> dict[str, Any]:
