@@ -107,7 +107,7 @@ def test_the_same_person_is_the_same_user_with_the_role_that_the_provider_says_n
     assert (second["user"]["name"], second["user"]["role"]) == ("Ada", "admin")
     assert number_of(studio, User) == 1
     acts = [entry["act"] for entry in client.get("/audit").json()["items"]]
-    assert acts == ["user.change", "user.link", "user.create"]
+    assert acts == ["user.follow", "user.change", "user.link", "user.create"]
 
 
 def test_the_only_admin_stays_one_whatever_the_provider_says(

@@ -14,7 +14,7 @@ from tests.jobs.workshop import submit
 from tests.studios import Desk
 from text2song.audio.tables import AudioSample, DoomedBlob
 from text2song.errors import Conflict, NotFound, StudioError
-from text2song.generation import service
+from text2song.generation import deletion, service
 from text2song.generation.job import GenerationHandler
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import lifecycle
@@ -67,8 +67,8 @@ def test_a_sample_that_is_deleted_twice_at_once_is_doomed_once(studio: Studio) -
     sample = make_sample(studio)
     told = outcome_of_second(
         studio,
-        lambda work: service.delete_sample(work, sample.id),
-        lambda work: refusal_of(work, service.delete_sample, sample.id),
+        lambda work: deletion.delete_sample(work, sample.id),
+        lambda work: refusal_of(work, deletion.delete_sample, sample.id),
     )
     assert isinstance(told, NotFound)
     with studio.read() as reader:

@@ -21,8 +21,8 @@ from text2song.audio.endpoints import router as audio
 from text2song.db.writable import require_writable
 from text2song.errors import StudioError, Unavailable
 from text2song.generation import queries as generations
+from text2song.generation.endpoints import prompts_router, samples_router
 from text2song.generation.endpoints import router as generate
-from text2song.generation.endpoints import samples_router
 from text2song.jobs.broker_reach import require_reachable
 from text2song.jobs.open import is_in_process
 from text2song.jobs.watch import Watcher
@@ -37,7 +37,7 @@ from text2song.users.endpoints import audit_router, keys_router, users_router
 log = structlog.get_logger(__name__)
 
 PEOPLE: Final = (session, provider_session, users_router, keys_router, audit_router)
-ROUTERS: Final = (prompts, generate, audio, samples_router, models, *PEOPLE)
+ROUTERS: Final = (prompts, prompts_router, generate, audio, samples_router, models, *PEOPLE)
 SITE_FOLDER: Final = Path(text2song.__file__).parent / "site"
 """The built web studio, where the package carries one."""
 

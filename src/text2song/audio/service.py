@@ -88,6 +88,17 @@ def delete(work: Work, audio_id: uuid.UUID) -> None:
     sample = queries.get(work, audio_id)
     require_own(sample, work.actor)
     note_if_anothers(work, sample, act="audio.delete")
+    drop(work, audio_id)
+
+
+def drop(work: Work, audio_id: uuid.UUID) -> None:
+    """Delete a sample for nobody in particular.
+
+    Raises:
+        NotFound: when there is none.
+        InUse: while something immutable needs it.
+    """
+    sample = queries.get(work, audio_id)
     rows.lock(work.session, sample)
     keys = (sample.storage_path, sample.peaks_path, sample.codes_path)
     work.session.delete(sample)

@@ -27,8 +27,9 @@ LOCK_SECONDS: Final = 5
 """How long a statement waits for another unit's row, as long as SQLite waits for another writer."""
 IDLE_SECONDS: Final = 10
 """How long a unit may pause between two statements; longer, and its process is frozen or gone. The longest
-pause is one question to the storage, which may be silent for nine seconds. Meanwhile the rows that the unit
-has written are locked, so that no sweep can give a frozen worker's job to another."""
+pause is a worker's three questions to the storage, before it keeps a take; a storage that is slower than
+this breaks the unit off, and the worker tries again. Meanwhile the rows that the unit has written are
+locked, so that no sweep can give a frozen worker's job to another."""
 SILENCE_SECONDS: Final = 30
 """How long a server's machine may be silent before its connections count as broken."""
 MIGRATION_LOCK_SECONDS: Final = 10

@@ -1,4 +1,4 @@
-"""`/generate`, and what of `/audio` concerns jobs."""
+"""`/generate`, and what of `/audio` and `/prompts` concerns jobs."""
 
 import time
 import uuid
@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from text2song.db.pages import DEFAULT_LIMIT
 from text2song.errors import InvalidInput, Unavailable
-from text2song.generation import queries, service
+from text2song.generation import deletion, queries, service
 from text2song.generation.examples import REQUESTS
 from text2song.generation.schemas import Cancelled, GenerateIn, JobOut, Status
 from text2song.jobs.watch import Watcher
@@ -19,6 +19,7 @@ from text2song.wire import IDS_PATTERN, Cursor, Id, Limit, Page, ids_of, problem
 
 router = APIRouter(prefix="/generate", tags=["generation"])
 samples_router = APIRouter(prefix="/audio", tags=["audio"])
+prompts_router = APIRouter(prefix="/prompts", tags=["prompts"])
 
 ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
     202: {
@@ -159,7 +160,15 @@ def retry_generation(
 )
 def delete_audio(audio_id: Id, work: WorkUnit) -> None:
     """Delete a sample for good."""
-    service.delete_sample(work, audio_id)
+    deletion.delete_sample(work, audio_id)
+
+
+@prompts_router.delete(
+    "/{prompt_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(404, 409, 422)
+)
+def delete_prompt(prompt_id: Id, work: WorkUnit) -> None:
+    """Delete a prompt that no take was made from, and that nobody else waits for."""
+    deletion.delete_prompt(work, prompt_id)
 
 
 def _read(visit: Visit, job_ids: list[uuid.UUID]) -> list[JobOut]:

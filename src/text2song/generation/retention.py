@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 from text2song.audio.tables import AudioSample
 from text2song.db import registry
 from text2song.errors import InUse, NotFound
-from text2song.generation import service
+from text2song.generation import deletion
 from text2song.generation.tables import GenerationJob
 from text2song.jobs.columns import FINAL
 from text2song.studio import Reader, Studio
@@ -97,7 +97,7 @@ def _retire_samples(studio: Studio) -> Iterator[int]:
 def _retire_sample(studio: Studio, audio_id: uuid.UUID) -> bool:
     try:
         with studio.work() as work:
-            service.delete_sample(work, audio_id)
+            deletion.retire_sample(work, audio_id)
     except (InUse, NotFound):  # something was built on it in this very moment, or it is gone already
         return False
     return True

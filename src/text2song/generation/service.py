@@ -1,4 +1,4 @@
-"""Submitting, cancelling and retrying generation jobs, and deleting what they made."""
+"""Submitting, cancelling and retrying generation jobs."""
 
 import secrets
 import uuid
@@ -13,7 +13,6 @@ from text2song.adapters import queries as adapters
 from text2song.adapters.tables import Adapter
 from text2song.artifacts.digest import canonical_json, sha256_hex
 from text2song.audio import queries as audio
-from text2song.audio import service as audio_service
 from text2song.db import rows
 from text2song.errors import Conflict, IdempotencyMismatch, InvalidInput, ModelOutputRejected, Unavailable
 from text2song.generation import queries
@@ -87,18 +86,6 @@ def retry(work: Work, job_id: uuid.UUID, *, idempotency_key: str | None = None) 
         IdempotencyMismatch: when the key came with another request before.
     """
     return _once(work, lambda: _retried(work, job_id), asked={"retry_of": str(job_id)}, key=idempotency_key)
-
-
-def delete_sample(work: Work, audio_id: uuid.UUID) -> None:
-    """Delete a sample for good; the job that made it stays, and who follows that job hears of it.
-
-    Raises:
-        NotFound: when there is none.
-        InUse: while something immutable needs it.
-    """
-    makers = select(GenerationTake.job_id).where(GenerationTake.audio_id == audio_id)
-    lifecycle.mark_changed(work.session, GenerationJob, GenerationJob.id.in_(makers))
-    audio_service.delete(work, audio_id)
 
 
 def _once(

@@ -51,11 +51,3 @@ def get_prompt(prompt_id: Id, reader: ReaderUnit) -> PromptOut:
 def change_prompt(prompt_id: Id, body: PromptPatch, work: WorkUnit) -> PromptOut:
     """Share a prompt with everybody who is logged in, or keep it to oneself; its takes follow it."""
     return queries.describe(service.show(work, prompt_id, to=Visibility(body.visibility)))
-
-
-@router.delete(
-    "/{prompt_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(404, 409, 422)
-)
-def delete_prompt(prompt_id: Id, work: WorkUnit) -> None:
-    """Delete a prompt that no take was made from."""
-    service.delete(work, prompt_id)

@@ -73,7 +73,7 @@ def sign_in(work: Work, claimed: Claimed, *, role: Role) -> Identity:
     if user.deactivated_at is not None:
         raise NotLoggedIn("this account is deactivated: ask an admin of this studio.")
     if user.role != role:
-        _promote(work, user, role)
+        _promote(work, user, role, issuer=claimed.issuer)
     return Identity(Actor(user.id, role=Role(user.role), is_expert=user.is_expert))
 
 
@@ -94,12 +94,14 @@ def _welcome(work: Work, claimed: Claimed, *, role: Role) -> User:
     return user
 
 
-def _promote(work: Work, user: User, role: Role) -> None:
+def _promote(work: Work, user: User, role: Role, *, issuer: str) -> None:
     """Or demote; but for the last admin, without whom nobody could look after the studio."""
     try:
         service.change(work, user.id, UserPatch(role=role.value))
     except Conflict as error:
         log.warning("the provider's role was not taken over", user_id=str(user.id), code=error.code)
+    else:
+        audit.note(work, "user.follow", user.id, details={"issuer": issuer, "role": role.value})
 
 
 def _free_name(work: Work, claimed: Claimed) -> str:

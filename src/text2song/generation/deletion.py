@@ -1,0 +1,66 @@
+"""Deleting prompts and samples: they lie on floors below, and know nothing of the jobs that point to them."""
+
+import uuid
+
+from sqlalchemy import select
+
+from text2song.audio import service as audio
+from text2song.db import rows
+from text2song.errors import InUse
+from text2song.generation.tables import GenerationJob, GenerationTake
+from text2song.jobs import lifecycle
+from text2song.prompts import queries as prompts
+from text2song.prompts import service as prompt_service
+from text2song.studio import Work
+from text2song.users.ownership import require_own
+
+
+def delete_prompt(work: Work, prompt_id: uuid.UUID) -> None:
+    """Delete a prompt with those of its jobs that made nothing; what still waits or runs is dropped.
+
+    Raises:
+        NotFound: when there is none.
+        Forbidden: it is somebody else's.
+        InUse: while takes belong to it, or jobs of others, to whom it was shared.
+    """
+    prompt = prompts.get(work, prompt_id)
+    require_own(prompt, work.actor)
+    rows.lock(work.session, prompt)  # nobody asks for takes of it from here on
+    theirs = [GenerationJob.user_id != owner for owner in (prompt.user_id, work.actor.user_id) if owner]
+    others = select(GenerationJob.id).where(
+        GenerationJob.prompt_id == prompt_id, GenerationJob.user_id.is_not(None), *theirs
+    )
+    if work.session.scalar(others.limit(1)) is not None:
+        raise InUse(
+            "others have asked for takes of this prompt while it was shared, and their jobs would go, too. "
+            "Keep it to yourself instead: PATCH it to be private."
+        )
+    prompt_service.delete(work, prompt_id)
+
+
+def delete_sample(work: Work, audio_id: uuid.UUID) -> None:
+    """Delete a sample for good; the job that made it stays, and who follows that job hears of it.
+
+    Raises:
+        NotFound: when there is none.
+        Forbidden: it is somebody else's.
+        InUse: while something immutable needs it.
+    """
+    _tell_makers(work, audio_id)
+    audio.delete(work, audio_id)
+
+
+def retire_sample(work: Work, audio_id: uuid.UUID) -> None:
+    """The same for one that is no longer kept: nobody did it, so the audit says nothing.
+
+    Raises:
+        NotFound: when there is none.
+        InUse: while something immutable needs it.
+    """
+    _tell_makers(work, audio_id)
+    audio.drop(work, audio_id)
+
+
+def _tell_makers(work: Work, audio_id: uuid.UUID) -> None:
+    makers = select(GenerationTake.job_id).where(GenerationTake.audio_id == audio_id)
+    lifecycle.mark_changed(work.session, GenerationJob, GenerationJob.id.in_(makers))
