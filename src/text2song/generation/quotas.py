@@ -34,13 +34,13 @@ def require_share(work: Work, user_id: uuid.UUID | None, *, seconds: float) -> N
     bytes_limit = _limit(user.max_storage_bytes, settings.quota_storage_bytes)
     if queued_limit is not None and _queued(work, user_id) >= queued_limit:
         raise QuotaExceeded(
-            f"{_count(queued_limit, 'job')} of yours may wait at once, and as many do: wait until one is done, "
-            "or cancel one."
+            f"{_count(queued_limit, 'job')} of yours may wait at once, and as many do: wait until one is "
+            "done, or cancel one."
         )
     if minutes_limit is not None and _seconds_today(work, user_id) + seconds > minutes_limit * 60:
         raise QuotaExceeded(
-            f"you may ask for {_count(minutes_limit, 'minute')} of audio in 24 hours, and this would be more: "
-            "ask for less, or come back later."
+            f"you may ask for {_count(minutes_limit, 'minute')} of audio in 24 hours, and this would be "
+            "more: ask for less, or come back later."
         )
     if bytes_limit is not None and _bytes_kept(work, user_id) >= bytes_limit:
         raise QuotaExceeded(
