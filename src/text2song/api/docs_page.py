@@ -22,7 +22,8 @@ from text2song.names import INSTALLING
 # Swagger UI draws its icons from data: URLs; no script and no style is inline
 PAGE_CONTENT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'{media}; media-src 'self'{media}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    "connect-src 'self'{media}; media-src 'self'{media}; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 _FILES: Final[Mapping[str, str]] = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -96,7 +97,7 @@ Notices = Callable[[], Sequence[str]]
 def docs_router(notices: Notices, *, media_origin: str | None = None) -> APIRouter:
     """`/docs`, `/docs/problems` and the files that they load.
 
-    Who tries an endpoint there may play and fetch from `media_origin`, where a storage serves its bytes itself.
+    Who tries an endpoint there may play and fetch from `media_origin`, where a storage serves its bytes.
 
     Raises:
         MissingPart: Swagger UI's files are not installed.
