@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.api.browser import needs_chromium, visit
-from tests.api.edge import make_app, make_client, serve
+from tests.api.edge import LOOPBACK, make_app, make_client, serve
 from tests.studios import Desk, noise_info
 from text2song.api import docs_page
 from text2song.api.problems import EDGE_KINDS, KINDS
@@ -34,6 +34,14 @@ def test_the_page_loads_only_from_here_and_runs_nothing_inline(client: TestClien
     assert len(sources) == 5
     for source in sources:
         assert source == "data:," or client.get(f"/{source}").status_code == 200
+
+
+def test_who_tries_an_endpoint_hears_takes_from_where_a_storage_serves_them() -> None:
+    origin = "https://songs.example.org"
+    client = make_client(make_app(replace(LOOPBACK, media_origin=origin)))
+    policy = client.get("/docs").headers["content-security-policy"]
+    assert f"media-src 'self' {origin};" in policy
+    assert f"connect-src 'self' {origin};" in policy
 
 
 def test_only_the_documentation_s_files_are_sent(client: TestClient) -> None:

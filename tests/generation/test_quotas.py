@@ -56,7 +56,7 @@ def test_so_many_jobs_of_one_person_wait_at_once(team: Team) -> None:
 def test_so_many_minutes_are_asked_for_in_a_day(team: Team, desk: Desk) -> None:
     set_share(team, max_minutes_a_day=1)
     assert submit(team, seconds=10, takes=4).status_code == 202
-    assert "1 minutes of audio in 24 hours" in refused(submit(team, seconds=21))
+    assert "1 minute of audio in 24 hours" in refused(submit(team, seconds=21))
     desk.clock.advance(3600)
     assert submit(team, seconds=20).status_code == 202
     refused(submit(team, seconds=1))
@@ -81,7 +81,7 @@ def test_so_many_bytes_are_kept_for_one_person(team: Team) -> None:
     set_share(team, max_storage_bytes=size_bytes + 1)
     assert submit(team).status_code == 202
     set_share(team, max_storage_bytes=size_bytes)
-    assert "delete some" in refused(submit(team))
+    assert f"your share of {size_bytes:,} bytes: delete some" in refused(submit(team))
     assert submit(team, "other").status_code == 202
     assert team.owner.ask("DELETE", f"/audio/{audio_id}").status_code == 204
     assert submit(team).status_code == 202

@@ -130,7 +130,7 @@ def create_app(
         metrics_router(
             registry, require_access=lambda request: require_access(request, token=options.metrics_token)
         ),
-        docs_router(notices),
+        docs_router(notices, media_origin=options.media_origin),
         _root_router(options),
     )
     for router in (*routers, *operation):

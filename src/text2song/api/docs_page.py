@@ -22,7 +22,8 @@ from text2song.names import INSTALLING
 # Swagger UI draws its icons from data: URLs; no script and no style is inline
 PAGE_CONTENT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; media-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    "connect-src 'self'{media}; media-src 'self'{media}; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 _FILES: Final[Mapping[str, str]] = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -93,8 +94,10 @@ Notices = Callable[[], Sequence[str]]
 """What whoever opens the documentation must know now, in sentences; `code` stands in backticks."""
 
 
-def docs_router(notices: Notices) -> APIRouter:
+def docs_router(notices: Notices, *, media_origin: str | None = None) -> APIRouter:
     """`/docs`, `/docs/problems` and the files that they load.
+
+    Who tries an endpoint there may play and fetch from `media_origin`, where a storage serves its bytes.
 
     Raises:
         MissingPart: Swagger UI's files are not installed.
@@ -102,14 +105,15 @@ def docs_router(notices: Notices) -> APIRouter:
     folder = _swagger_folder()
     router = APIRouter(include_in_schema=False)
     problems_page = _PROBLEMS.format(rows="\n".join(_row(*entry) for entry in _all_kinds().items()))
+    policy = PAGE_CONTENT_POLICY.format(media=f" {media_origin}" if media_origin else "")
 
     @router.get("/docs")
     def show_docs() -> Response:
-        return _page(_DOCS.replace("{notices}", "\n".join(map(_notice, notices()))))
+        return _page(_DOCS.replace("{notices}", "\n".join(map(_notice, notices()))), policy=policy)
 
     @router.get("/docs/problems")
     async def show_problems() -> Response:
-        return _page(problems_page)
+        return _page(problems_page, policy=policy)
 
     @router.get("/docs/start.js")
     async def send_start() -> Response:
@@ -136,8 +140,8 @@ def _swagger_folder() -> Path:
     return Path(found.submodule_search_locations[0]) / "static"
 
 
-def _page(text: str) -> Response:
-    return HTMLResponse(text, headers={"Content-Security-Policy": PAGE_CONTENT_POLICY})
+def _page(text: str, *, policy: str) -> Response:
+    return HTMLResponse(text, headers={"Content-Security-Policy": policy})
 
 
 def _notice(text: str) -> str:

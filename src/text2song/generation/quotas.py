@@ -34,23 +34,26 @@ def require_share(work: Work, user_id: uuid.UUID | None, *, seconds: float) -> N
     bytes_limit = _limit(user.max_storage_bytes, settings.quota_storage_bytes)
     if queued_limit is not None and _queued(work, user_id) >= queued_limit:
         raise QuotaExceeded(
-            f"{queued_limit} jobs of yours may wait at once, and so many do: wait until one is done, or "
-            "cancel one."
+            f"{_count(queued_limit, 'job')} of yours may wait at once, and as many do: wait until one is "
+            "done, or cancel one."
         )
     if minutes_limit is not None and _seconds_today(work, user_id) + seconds > minutes_limit * 60:
         raise QuotaExceeded(
-            f"you may ask for {minutes_limit} minutes of audio in 24 hours, and this would be more: ask for "
-            "less, or come back later."
+            f"you may ask for {_count(minutes_limit, 'minute')} of audio in 24 hours, and this would be "
+            "more: ask for less, or come back later."
         )
     if bytes_limit is not None and _bytes_kept(work, user_id) >= bytes_limit:
         raise QuotaExceeded(
-            f"your takes fill the {bytes_limit / 1e6:,.0f} MB that are yours: delete some "
-            "(DELETE /audio/{id})."
+            f"your takes fill your share of {bytes_limit:,} bytes: delete some (DELETE /audio/{{id}})."
         )
 
 
 def _limit(own: int | None, usual: int | None) -> int | None:
     return usual if own is None else own
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _queued(work: Work, user_id: uuid.UUID) -> int:

@@ -27,6 +27,12 @@ def test_the_first_user_is_made_with_a_key_that_is_printed_once(home: Console) -
         assert path.is_dir() or key.encode() not in path.read_bytes(), path
 
 
+def test_a_studio_without_an_admin_is_told_how_to_get_one(home: Console) -> None:
+    assert "text2song user set Ada --role admin`" in home.run("user", "add", "Ada").err
+    home.run("user", "set", "Ada", "--role", "admin")
+    assert "Nobody is an admin" not in home.run("user", "add", "Bob").err
+
+
 def test_scripts_get_the_person_and_the_key(home: Console) -> None:
     told = home.run("user", "add", "Rae", "--role", "rater", "--expert", "--json").document()
     assert (told["user"]["name"], told["user"]["role"], told["user"]["is_expert"]) == ("Rae", "rater", True)

@@ -20,8 +20,16 @@ def test_it_is_there_while_all_is_well_and_not_before_or_after(tmp_path: Path) -
 
 
 def test_a_place_that_cannot_be_written_is_noticed_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        HealthFile(tmp_path / "nowhere" / "well").prepare()
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        HealthFile(tmp_path / "file" / "well").prepare()
+
+
+def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
+    file = HealthFile(tmp_path / "run" / "text2song" / "well")
+    file.prepare()
+    file.touch()
+    assert (tmp_path / "run" / "text2song" / "well").exists()
 
 
 def test_a_place_that_is_lost_later_ends_no_work(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -45,7 +46,7 @@ def serve(answer: Answer, *, host: str, port: int) -> None:
     """
     settings = settings_for(answer, is_service=True)
     with StopSignals() as stop, open_listener(host, port=port) as listener:
-        settings = _answering_as(settings, host=host)
+        settings = _answering_as(settings, listener, host=host)
         if not is_in_process(settings.queue_url):
             _run_alone(settings, listener, answer=answer, stop=stop)
             return
@@ -53,11 +54,12 @@ def serve(answer: Answer, *, host: str, port: int) -> None:
     worker.end()
 
 
-def _answering_as(settings: Settings, *, host: str) -> Settings:
-    """The settings with `host` among the names that the server answers to, if it is one."""
-    if host in settings.allowed_hosts or host in EVERY_ADDRESS:
-        return settings
-    return settings.model_copy(update={"allowed_hosts": (*settings.allowed_hosts, host)})
+def _answering_as(settings: Settings, listener: socket.socket, *, host: str) -> Settings:
+    """The settings with `host`, if it is a name, and that of the address which is told, among its names."""
+    told = urlsplit(url_of(listener)).hostname or host
+    names = dict.fromkeys((*settings.allowed_hosts, host, told))
+    allowed = tuple(name for name in names if name not in EVERY_ADDRESS)
+    return settings.model_copy(update={"allowed_hosts": allowed})
 
 
 def _run(

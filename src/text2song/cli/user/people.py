@@ -19,6 +19,10 @@ from text2song.users.tables import User
 from text2song.wire import WireModel
 
 DEFAULT_WORD: Final = "default"
+NO_ADMIN: Final = (
+    "Nobody is an admin yet, who could look after people over HTTP: "
+    "`text2song user set {name} --role admin` makes {name} one."
+)
 BodyT = TypeVar("BodyT", bound=WireModel)
 
 
@@ -37,10 +41,15 @@ def add(answer: Answer, *, name: str, role: Role | None, is_admin: bool, is_expe
     settings = settings_for(answer, is_service=False)
     with opened_studio(settings, answer=answer) as studio, studio.work() as work:
         user = service.create(work, body)
+        is_led = any(
+            person.role == Role.ADMIN and person.deactivated_at is None for person in _everybody(work)
+        )
         key, secret = keys.create(work, KeyIn(name="first key", user_id=user.id))
         told = {"user": _told(user), "key": secret, "key_id": str(key.id)}
     answer.notice(f"{user.name} is {_a(chosen)} now. This is the key to log in with; it is told this once:")
     answer.give(told, text=secret)
+    if not is_led:
+        answer.notice(NO_ADMIN.format(name=user.name))
 
 
 def list_people(answer: Answer) -> None:
@@ -134,7 +143,9 @@ def _share(name: str, text: str) -> int | None:
         return None
     if not (text.isascii() and text.isdecimal() and int(text) <= QUOTA_LIMIT):
         option = f"--{name.replace('_', '-')}"
-        raise InvalidInput(f"{option} is a whole number, or `{DEFAULT_WORD}`, not {text!r}.", field=option)
+        raise InvalidInput(
+            f"{option} is a whole number from 0, or `{DEFAULT_WORD}`, not {text!r}.", field=option
+        )
     return int(text)
 
 

@@ -14,11 +14,12 @@ class HealthFile:
         self._path = path
 
     def prepare(self) -> None:
-        """See that it can be written, and take an old one away.
+        """See that it can be written, make its folder where it is missing, and take an old one away.
 
         Raises:
             OSError: it cannot.
         """
+        self._path.parent.mkdir(parents=True, exist_ok=True)  # /run is empty after each start of the machine
         self._path.touch()
         self.remove()
 
