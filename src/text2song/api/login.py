@@ -68,15 +68,17 @@ class Login:
 
         Raises:
             NotLoggedIn: it is not good.
-            TooManyRequests: too many attempts failed from this address.
+            TooManyRequests: too many attempts failed from this address, or this person asks too often.
         """
         address = address_of(request)
         self.limits.require_patience(address)
         try:
-            return authentication.by_key(reader, key.strip())
+            identity = authentication.by_key(reader, key.strip())
         except NotLoggedIn:
             self.limits.count_failed_sign_in(address)
             raise
+        self._count(request, identity)  # each sign-in is a row that is kept for days
+        return identity
 
     def _by_key(self, request: Request, reader: Reader) -> Identity | None:
         given = request.headers.getlist("authorization")
@@ -129,11 +131,12 @@ def _is_from_afar(request: Request) -> bool:
 def address_of(request: Request) -> str:
     """Whom to count for: behind a proxy on this machine, whoever that says it passes on.
 
-    The last entry, which the proxy itself has added. One that adds none lets its clients write it; then
-    a client can avoid this count, and nothing else.
+    The last entry of the last such header, which the proxy itself has added: some add a header of their own
+    behind the client's. One that adds none lets its clients write it; then a client can avoid this count,
+    and nothing else.
     """
     peer = request.client.host if request.client is not None else ""
-    forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip()
     return forwarded if forwarded and _is_loopback(peer) else peer
 
 
