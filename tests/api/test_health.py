@@ -165,6 +165,20 @@ def test_many_who_wait_for_a_look_leave_the_threads_to_others() -> None:
     assert asyncio.run(story()) == [200] + [503] * 59
 
 
+def test_what_never_answers_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "ANSWER_SECONDS", 0.2)
+    thaws = threading.Event()
+
+    def frozen() -> None:
+        thaws.wait(5)
+
+    client = make_client(create_app(LOOPBACK, routers=[], ready_checks=[ReadyCheck("database", frozen)]))
+    refused = client.get("/readyz")
+    thaws.set()
+    assert (refused.status_code, client.get("/readyz").status_code) == (503, 200)
+    assert "database: no answer within 0.2 seconds" in refused.json()["detail"]
+
+
 def test_it_is_not_ready_while_a_disk_is_full(studio: Studio, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", megabytes=1) as disk:
         small = replace(studio, blobs=LocalBlobs(disk / "blobs"))

@@ -144,6 +144,8 @@ def test_wrong_keys_and_the_form_are_counted_apart(limits: Limits, clock: Clock)
         ("2001:db8:0:7::1", "2001:db8:0:7:ffff::2", True),
         ("2001:db8:0:7::1", "2001:db8:0:8::1", False),
         ("fe80::1%eth0", "fe80::2", True),
+        ("::ffff:203.0.113.7", "::ffff:203.0.113.8", False),
+        ("::ffff:203.0.113.7", "203.0.113.7", True),
         ("", "no address", True),
     ],
 )

@@ -212,7 +212,7 @@ def test_each_person_has_so_many_requests_a_minute(
         sign_in(client, ada.key)
         client.cookies.clear()
         answers = [status(client, headers=bearer(ada.key)) for _ in range(4)]
-        assert answers == [200, 200, 200, 429]
+        assert answers == [200, 200, 429, 429]  # signing in was the first
         limited = client.get(
             "/prompts", headers=bearer(add_key(studio, ada.actor))
         )  # another key is no way out
@@ -230,6 +230,12 @@ def test_a_request_counts_once_however_many_units_it_opens(
         absent = "/generate/0198c0de-0000-7000-8000-000000000000?wait=1"
         assert client.get(absent, headers=bearer(team[0].key)).status_code == 404
         assert status(client, headers=bearer(team[0].key)) == 429
+
+
+def test_signing_in_counts_too(studio: Studio, team: tuple[Person, Person]) -> None:
+    with serving(studio, rate_limit=2) as client:
+        answers = [client.post("/session", json={"key": team[0].key}).status_code for _ in range(3)]
+    assert answers == [200, 200, 429]
 
 
 def test_one_s_own_machine_has_no_limit(studio: Studio) -> None:
@@ -257,6 +263,16 @@ def test_behind_a_proxy_each_client_is_counted_by_itself(studio: Studio, team: t
         for last in range(WRONG_KEYS_A_MINUTE + 5):
             headers = bearer("t2s_wrong") | {"X-Forwarded-For": f"10.0.0.1, 203.0.113.{last}"}
             assert status(client, headers=headers) == 401
+        by_a_header_of_its_own = [
+            [
+                ("Authorization", "Bearer t2s_wrong"),
+                ("X-Forwarded-For", f"10.0.0.{last}"),
+                ("X-Forwarded-For", "198.51.100.1"),
+            ]
+            for last in range(WRONG_KEYS_A_MINUTE + 1)
+        ]
+        answers = [client.get("/prompts", headers=each).status_code for each in by_a_header_of_its_own]
+        assert answers == [401] * WRONG_KEYS_A_MINUTE + [429]
     with serving(studio, peer="198.51.100.9") as afar:  # no proxy of ours: what it says counts for nothing
         forged = [
             status(afar, headers=bearer("t2s_wrong") | {"X-Forwarded-For": f"203.0.113.{last}"})

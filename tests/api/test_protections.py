@@ -84,6 +84,13 @@ def test_a_cross_site_form_changes_nothing(
     assert written.prompts == []
 
 
+def test_a_host_that_makes_no_origin_is_not_the_origin_null(client: TestClient, written: Written) -> None:
+    page = {"Host": "localhost:99999", "Origin": "null"}
+    response = client.post("/prompts", content=PROMPT, headers=page)
+    assert (response.status_code, response.json()["code"]) == (403, "foreign_origin")
+    assert written.prompts == []
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"])
 @pytest.mark.parametrize(
     "page",

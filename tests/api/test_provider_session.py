@@ -130,7 +130,7 @@ def test_a_name_that_somebody_has_makes_nobody_somebody_else(
     assert told["user"]["role"] == "creator"
 
 
-@pytest.mark.parametrize("name", ["", " \n\t ", "\x00\u202e", "x" * 500, 7, None])
+@pytest.mark.parametrize("name", ["", " \n\t ", "\x00\u202e", "x" * 500, "\u3164", "\ufdfa" * 9, 7, None])
 def test_a_strange_name_keeps_nobody_out(client: TestClient, provider: OpenIdProvider, name: object) -> None:
     provider.person["name"] = name
     assert 0 < len(sign_in(client)["user"]["name"]) <= 100
@@ -304,6 +304,46 @@ def test_a_provider_that_is_out_of_order_is_left_in_peace_for_a_moment(
     provider.status = 200
     clock.advance(PAUSE_SECONDS)
     assert client.get(BEGIN).status_code == 303
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_out(
+    client: TestClient, provider: OpenIdProvider, clock: Clock
+) -> None:
+    provider.status = 500
+    assert client.get(BEGIN).status_code == 503
+    provider.status = 200
+    clock.advance(-3600)
+    assert client.get(BEGIN).status_code == 303
+    clock.advance(-3600)  # what was believed an hour from now is old, too
+    assert client.get(BEGIN).status_code == 303
+    assert provider.asked.count("discover") == 3
+
+
+def test_a_provider_is_asked_for_nobody_s_groups_in_the_clear(
+    studio: Studio, provider: OpenIdProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sits on the way could make themselves an admin."""
+    said = {
+        "issuer": "https://login.example",
+        "authorization_endpoint": "https://login.example/authorize",
+        "token_endpoint": "https://login.example/token",
+        "jwks_uri": "https://login.example/keys",
+        "userinfo_endpoint": "http://login.example/userinfo",
+    }
+    safe = with_provider(
+        studio,
+        provider,
+        ISSUER="https://login.example",
+        REDIRECT_URL="https://studio.example/session/oidc/callback",
+    )
+    monkeypatch.setattr(
+        "text2song.api.provider._ask", lambda *_, **__: httpx2.Response(200, json=said)
+    )  # a real one would need a certificate that this machine trusts
+    with new_browser(safe) as client:
+        assert client.get(BEGIN).status_code == 503
+        said["userinfo_endpoint"] = "https://login.example/userinfo"
+    with new_browser(safe) as client:
+        assert client.get(BEGIN).status_code == 303
 
 
 def test_a_provider_that_keeps_one_waiting_keeps_nobody_else(studio: Studio, clock: Clock) -> None:

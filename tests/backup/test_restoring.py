@@ -58,6 +58,26 @@ def test_a_studio_that_holds_anything_is_left_alone(
     assert everything(other) == before
 
 
+def test_a_studio_that_is_filled_meanwhile_is_left_alone(
+    studio: Studio, folder: BackupFolder, other: Studio
+) -> None:
+    fill(studio)
+    take(studio, folder)
+    filled: list[bool] = []
+
+    def fill_once(_: int) -> None:
+        if blobs_of(other) and not filled:  # its emptiness was looked at before
+            filled.append(True)
+            schema.upgrade(other.engine, backups=other.settings.home, now=other.clock())
+            with other.work() as work:
+                add_prompt(work.session)
+
+    with pytest.raises(Conflict, match="while the bytes"):
+        restore(other, folder, watch=fill_once)
+    assert filled
+    assert len(everything(other)["prompts"]) == 1
+
+
 def test_what_is_replaced_can_be_put_back(
     studio: Studio, folder: BackupFolder, other: Studio, tmp_path: Path
 ) -> None:

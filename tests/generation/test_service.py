@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from tests.api.team import gather
 from tests.benches import Bench
 from tests.studios import Desk
 from text2song.generation.tables import GenerationJob
@@ -96,6 +97,16 @@ def test_a_retry_with_the_same_key_is_the_same_job(desk: Desk) -> None:
     body = {"prompt": {"text": "rain"}}
     told = desk.client.post("/generate", json=body, headers={"Idempotency-Key": "one"})
     assert told.json()["code"] == "idempotency_mismatch"
+
+
+def test_a_key_shows_no_job_that_its_sender_may_see_no_more(desk: Desk) -> None:
+    team = gather(desk)
+    path = f"/generate/{team.cancelled_job()}/retry"
+    admin, key = team.people["admin"], {"Idempotency-Key": "one"}
+    assert admin.ask("POST", path, headers=key).status_code == 202
+    assert admin.ask("POST", "/users", json={"name": "Heir", "role": "admin"}).status_code == 201
+    assert admin.ask("PATCH", f"/users/{admin.id}", json={"role": "creator"}).status_code == 200
+    assert admin.ask("POST", path, headers=key).status_code == 404
 
 
 def test_the_same_retry_many_times_at_once_makes_one_job(desk: Desk) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import structlog
 from fastapi import APIRouter
@@ -17,6 +17,10 @@ from text2song.errors import StudioError, Unavailable
 from text2song.wire import WireModel, problem_responses
 
 log = structlog.get_logger(__name__)
+
+ANSWER_SECONDS: Final = 10.0
+"""How long a look may take before it counts as failed: twice as long as a locked database is waited for. A
+frozen one breaks no connection, and whoever asks would wait for as long as it stays so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,11 @@ class _Kept:
             if self._last is None or (self._last.done() and self._is_old()):
                 self._last = self._looks.submit(self._look)
             last = self._last
-        return await asyncio.shield(asyncio.wrap_future(last))  # one who goes away ends nobody's look
+        look = asyncio.shield(asyncio.wrap_future(last))  # one who goes away ends nobody's look
+        try:
+            return await asyncio.wait_for(look, ANSWER_SECONDS)
+        except TimeoutError:
+            return f"{self._ready_check.name}: no answer within {ANSWER_SECONDS:g} seconds"
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._looked_at >= self._ready_check.keep_seconds

@@ -83,15 +83,17 @@ class Login:
 
         Raises:
             NotLoggedIn: it is not good.
-            TooManyRequests: too many attempts failed from this address.
+            TooManyRequests: too many attempts failed from this address, or this person asks too often.
         """
         address = address_of(request)
         self.limits.require_patience(address)
         try:
-            return authentication.by_key(reader, key.strip())
+            identity = authentication.by_key(reader, key.strip())
         except NotLoggedIn:
             self.limits.count_failed_sign_in(address)
             raise
+        self._count(request, identity)  # each sign-in is a row that is kept for days
+        return identity
 
     def _by_key(self, request: Request, reader: Reader) -> Identity | None:
         given = request.headers.getlist("authorization")
@@ -144,13 +146,25 @@ def _is_from_afar(request: Request) -> bool:
 def address_of(request: Request) -> str:
     """Whom to count for: behind a proxy on this machine or next to it, whoever that says it passes on.
 
-    The last entry, which the proxy itself has added. One that adds none lets its clients write it; then
-    a client can have another counted instead, and nothing else. Were the proxy itself counted, a stranger
+    The last entry of the last such header, which the proxy itself has added: some add a header of their own
+    behind the client's. One that adds none lets its clients write it; then a client can have another
+    counted instead, and nothing else. Were the proxy itself counted, a stranger
     who tries ten wrong keys would keep everybody behind it from signing in.
     """
     peer = request.client.host if request.client is not None else ""
-    forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    return forwarded if forwarded and (_is_loopback(peer) or _is_inside(peer)) else peer
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip()
+    return _without_port(forwarded) if forwarded and (_is_loopback(peer) or _is_inside(peer)) else peer
+
+
+def _without_port(address: str) -> str:
+    """Some proxies tell the client's port, too.
+
+    >>> _without_port("203.0.113.7:55123"), _without_port("[2001:db8::1]:55123"), _without_port("2001:db8::1")
+    ('203.0.113.7', '2001:db8::1', '2001:db8::1')
+    """
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address
 
 
 def _is_inside(host: str) -> bool:

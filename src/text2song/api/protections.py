@@ -120,7 +120,7 @@ class FrontDoor:
             return
         scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
         own = _origin(f"{scheme}://{host}")
-        if _is_foreign_fetch(headers) or not origins <= {own}:
+        if _is_foreign_fetch(headers) or None in origins or not origins <= {own}:
             raise ForeignOrigin(
                 "a page of another origin sent this, and nothing was changed. Use the studio's own page, or "
                 "a program that sends no Origin header."

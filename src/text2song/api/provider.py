@@ -206,14 +206,14 @@ class Provider:
         try:
             now = self._clock().timestamp()
             told = self._told
-            if told is None or told is than or now - told.at > KEEP_SECONDS:
+            if told is None or told is than or abs(now - told.at) > KEEP_SECONDS:  # clocks are set back, too
                 self._told = told = self._discovered_again(at=now)
             return told
         finally:
             self._lock.release()
 
     def _discovered_again(self, *, at: float) -> _Told:
-        if self._failed_at is not None and at - self._failed_at < PAUSE_SECONDS:
+        if self._failed_at is not None and abs(at - self._failed_at) < PAUSE_SECONDS:
             raise Unavailable("the provider for signing in did not answer a moment ago: try again soon.")
         try:
             told = self._discovered(at=at)
@@ -229,7 +229,8 @@ class Provider:
         if places.get("issuer") != issuer:
             log.error("the provider has another name than in the settings", error=places.get("issuer"))
             raise Unavailable("the provider for signing in is not the one that was set up: tell an admin.")
-        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+        needed = {"authorization_endpoint", "token_endpoint", "jwks_uri"}
+        for name in sorted(needed | ({"userinfo_endpoint"} & places.keys())):
             if urlsplit(str(places.get(name))).scheme not in {"https", urlsplit(issuer).scheme}:
                 log.error("the provider names no safe place", error=name)
                 raise Unavailable("the provider for signing in is not set up well: tell an admin.")

@@ -87,7 +87,7 @@ def restore(
             return copy_blob(key, source=source, target=studio.blobs, scratch=scratch)
 
         copy_all(keys, heal, watch=watch)
-        rows, requeued = _fill(studio, snapshot)
+        rows, requeued = _fill(studio, snapshot, must_be_empty=is_empty)
         copy_all(keys, copy, watch=watch)  # what a worker's search for orphans took away meanwhile
     return Restored(snapshot, rows, requeued, len(snapshot.manifest.lost), None if is_empty else aside)
 
@@ -138,10 +138,12 @@ def _keep_aside(studio: Studio, aside: Path | None, *, watch: Watch) -> None:
     log.info("the studio that is replaced was backed up", folder=str(aside), snapshot=kept.snapshot.name)
 
 
-def _fill(studio: Studio, snapshot: Snapshot) -> tuple[int, int]:
+def _fill(studio: Studio, snapshot: Snapshot, *, must_be_empty: bool) -> tuple[int, int]:
     """Replace the database, all of it or nothing; answers rows and jobs that wait again."""
     tables = registry.metadata()
     with faults_explained(), schema.migrating(studio.engine) as connection:
+        if must_be_empty:
+            _require_still_empty(connection)
         tables.drop_all(connection)
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {REVISIONS_TABLE}")
         schema.migrate(connection, revision=snapshot.manifest.schema)
@@ -150,6 +152,20 @@ def _fill(studio: Studio, snapshot: Snapshot) -> tuple[int, int]:
         schema.migrate(connection)
         schema.require_whole(connection)
         return rows, _requeue(connection)
+
+
+def _require_still_empty(connection: sa.Connection) -> None:
+    """The bytes may have taken hours: meanwhile a server may have begun here, or another restore."""
+    present = set(sa.inspect(connection).get_table_names())
+    tables = [table for table in registry.metadata().sorted_tables if table.name in present]
+    if tables and connection.dialect.name == "postgresql":
+        named = ", ".join(f'"{table.name}"' for table in tables)
+        connection.exec_driver_sql(f"LOCK TABLE {named} IN ACCESS EXCLUSIVE MODE")
+    if any(connection.scalar(sa.select(sa.literal(1)).select_from(table).limit(1)) for table in tables):
+        raise Conflict(
+            "somebody has filled this studio while the bytes were copied, and its rows stay as they are: "
+            "stop every server of it, then restore again with `--replace`."
+        )
 
 
 @contextmanager

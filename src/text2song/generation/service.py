@@ -379,4 +379,4 @@ def _earlier(work: Work, key_digest: str, request_digest: str) -> GenerationJob 
         raise IdempotencyMismatch(
             "this Idempotency-Key came with another request before: use a new key for a new request."
         )
-    return job
+    return queries.get(work, job.id) if job else None  # an admin retried it, who may be none any more

@@ -15,7 +15,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from text2song.actors import Actor, Role
-from text2song.errors import Conflict, Forbidden, NotLoggedIn
+from text2song.errors import Conflict, Forbidden, InvalidInput, NotLoggedIn
+from text2song.music.attributes import clean_text
 from text2song.studio import Work
 from text2song.users import audit, queries, service
 from text2song.users.authentication import Identity
@@ -109,6 +110,10 @@ def _free_name(work: Work, claimed: Claimed) -> str:
     mark = digest_of(f"{claimed.issuer} {claimed.subject}")[:_MARK_LETTERS]
     letters = "".join(letter if letter.isprintable() else " " for letter in claimed.name)
     name = " ".join(letters.split())[: NAME_LIMIT - _MARK_LETTERS - 3].strip()
+    try:
+        name = clean_text(name, name="name", limit=NAME_LIMIT - _MARK_LETTERS - 3)
+    except InvalidInput:  # nothing to see in it, or signs that are spelled out at length
+        name = ""
     if name and queries.named(work, name) is None:
         return name
     return f"{name} ({mark})" if name else f"user {mark}"

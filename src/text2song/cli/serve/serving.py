@@ -11,6 +11,7 @@ from text2song.api.health import ReadyCheck
 from text2song.api.main import build_api
 from text2song.cli.answer import Answer
 from text2song.cli.opening import opened_queue, opened_studio, settings_for
+from text2song.cli.serve.connection import Connection
 from text2song.cli.serve.listener import is_public, open_listener, url_of
 from text2song.cli.worker.background import BackgroundWorker
 from text2song.cli.worker.notices import (
@@ -189,6 +190,7 @@ class _Server(uvicorn.Server):
 def _options(app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # uvicorn's type of an application is narrower than FastAPI's own
+        http=Connection,
         log_config=None,
         access_log=False,  # api/request_log.py writes one line for each request
         proxy_headers=False,  # api/protections.py refuses what a proxy passed on
