@@ -11,7 +11,7 @@ import pytest
 from tests.api.team import Team, gather
 from tests.studios import Desk
 from text2song.db.base import new_id
-from text2song.generation.quotas import _earliest_id
+from text2song.generation.quotas import BYTES_A_SECOND, _earliest_id
 
 
 @pytest.fixture(name="team")
@@ -79,8 +79,15 @@ def test_so_many_bytes_are_kept_for_one_person(team: Team) -> None:
     audio_id = team.sample()
     size_bytes = team.owner.ask("GET", f"/audio/{audio_id}").json()["size_bytes"]
     set_share(team, max_storage_bytes=size_bytes + 1)
+    waiting = submit(team)
+    assert waiting.status_code == 202
+    assert f"your share of {size_bytes + 1:,} bytes" in refused(submit(team))  # it would be full by then
+    set_share(team, max_storage_bytes=size_bytes + 10 * BYTES_A_SECOND + 1)
     assert submit(team).status_code == 202
+    assert "or cancel a job" in refused(submit(team))
     set_share(team, max_storage_bytes=size_bytes)
+    for job in team.owner.ask("GET", "/generate?status=queued").json()["items"]:
+        team.owner.ask("DELETE", f"/generate/{job['id']}")
     assert f"your share of {size_bytes:,} bytes: delete some" in refused(submit(team))
     assert submit(team, "other").status_code == 202
     assert team.owner.ask("DELETE", f"/audio/{audio_id}").status_code == 204

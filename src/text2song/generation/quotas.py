@@ -14,6 +14,8 @@ from text2song.studio import Work
 from text2song.users.tables import User
 
 DAY: Final = dt.timedelta(days=1)
+BYTES_A_SECOND: Final = 64_000
+"""What a second of audio may need: 32 kHz, one channel of 16 bits, before FLAC makes it smaller."""
 _SLACK: Final = dt.timedelta(hours=1)
 """How far clocks of several machines may be apart."""
 
@@ -42,9 +44,10 @@ def require_share(work: Work, user_id: uuid.UUID | None, *, seconds: float) -> N
             f"you may ask for {_count(minutes_limit, 'minute')} of audio in 24 hours, and this would be "
             "more: ask for less, or come back later."
         )
-    if bytes_limit is not None and _bytes_kept(work, user_id) >= bytes_limit:
+    if bytes_limit is not None and _bytes_kept(work, user_id) + _bytes_to_come(work, user_id) >= bytes_limit:
         raise QuotaExceeded(
-            f"your takes fill your share of {bytes_limit:,} bytes: delete some (DELETE /audio/{{id}})."
+            f"your takes, and those that you wait for, fill your share of {bytes_limit:,} bytes: delete some "
+            "(DELETE /audio/{id}), or cancel a job."
         )
 
 
@@ -79,6 +82,13 @@ def _seconds_today(work: Work, user_id: uuid.UUID) -> float:
 def _bytes_kept(work: Work, user_id: uuid.UUID) -> int:
     kept = select(func.sum(AudioSample.size_bytes)).where(AudioSample.user_id == user_id)
     return int(work.session.scalar(kept) or 0)
+
+
+def _bytes_to_come(work: Work, user_id: uuid.UUID) -> int:
+    """Of the jobs that wait or run, so that a long queue does not outrun the share."""
+    is_open = GenerationJob.status.in_([JobStatus.QUEUED, JobStatus.RUNNING])
+    seconds = select(func.sum(GenerationJob.cost)).where(is_open, GenerationJob.user_id == user_id)
+    return int((work.session.scalar(seconds) or 0.0) * BYTES_A_SECOND)
 
 
 def _earliest_id(moment: dt.datetime) -> uuid.UUID:
