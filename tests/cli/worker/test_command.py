@@ -37,7 +37,7 @@ def test_a_worker_that_cannot_work_says_why(furnished: Console, settings: dict[s
         (("--model", "somebody/something"), "model_missing", "text2song model add somebody/something"),
         (("--queues", "generation,gardening"), "invalid_setting", "names 'gardening'"),
         (("--drain-seconds", "soon"), "invalid_setting", "TEXT2SONG_DRAIN_SECONDS"),
-        (("--health-file", "/dev/null/well"), "storage_failed", "/dev/null/well"),
+        (("--health-file", "/dev/null/well"), "storage_failed", "/dev/null cannot be used"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_with_the_reason(
