@@ -19,7 +19,6 @@ from text2song.generation.job import GenerationHandler
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import lifecycle
 from text2song.jobs.leases import Leases
-from text2song.prompts import service as prompts
 from text2song.prompts.tables import Prompt
 from text2song.studio import Studio, Work
 
@@ -57,8 +56,8 @@ def test_what_is_deleted_twice_at_once_is_gone_for_the_second(studio: Studio) ->
         prompt_id = reader.session.get_one(GenerationJob, job).prompt_id
     told = outcome_of_second(
         studio,
-        lambda work: prompts.delete(work, prompt_id),
-        lambda work: refusal_of(work, prompts.delete, prompt_id),
+        lambda work: deletion.delete_prompt(work, prompt_id),
+        lambda work: refusal_of(work, deletion.delete_prompt, prompt_id),
     )
     assert isinstance(told, NotFound)
 

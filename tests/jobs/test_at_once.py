@@ -21,13 +21,13 @@ from tests.studios import Clock
 from text2song.db import postgresql
 from text2song.db.engine import open_engine
 from text2song.errors import ClaimLost, DatabaseBusy, NotFound, StorageFailed, StudioError
+from text2song.generation import deletion
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import lifecycle
 from text2song.jobs.columns import FINAL, JobStatus
 from text2song.jobs.lifecycle import Claim, Report
 from text2song.jobs.queue import SilentQueue
 from text2song.jobs.runner import Pace
-from text2song.prompts import service as prompts
 from text2song.prompts.tables import Prompt
 from text2song.settings import Settings
 from text2song.studio import Studio, Work, open_studio, utc_now
@@ -200,7 +200,7 @@ class Crowd:
     def delete_prompt(self, chance: random.Random) -> None:
         if chance.random() < 0.1:
             with self.studio.work() as work:
-                prompts.delete(work, chance.choice(self.prompts))
+                deletion.delete_prompt(work, chance.choice(self.prompts))
 
 
 def test_whatever_is_done_to_jobs_at_the_same_time_no_two_units_wait_for_each_other(

@@ -21,7 +21,7 @@ def test_what_is_deleted_is_gone_and_cannot_be_deleted_twice(studio: Studio) -> 
     with studio.work() as work:
         prompt_id = service.create(work, PromptIn(text="a slow walk")).id
     with studio.work() as work:
-        service.delete(work, prompt_id)
+        service.delete(work, service.hold(work, prompt_id))
     for gone in (prompt_id, uuid.uuid4()):
         with pytest.raises(NotFound, match="GET /prompts"), studio.work() as work:
-            service.delete(work, gone)
+            service.hold(work, gone)

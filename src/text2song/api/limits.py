@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from text2song.api.callers import parse_address
 from text2song.db.clock import Clock
 from text2song.errors import MissingPart, TooManyRequests
 from text2song.names import INSTALLING
@@ -194,17 +195,10 @@ def site_of(address: str) -> str:
 
     >>> site_of("2001:db8:0:7::1")
     '2001:db8:0:7::/64'
-
-    A server that listens on `::` sees IPv4 clients by mapped addresses, which all lie in one /64.
-
-    >>> site_of("::ffff:203.0.113.7")
-    '203.0.113.7'
     """
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return "elsewhere"
-    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     if parsed.version == 4:
         return str(parsed)
     return str(ipaddress.ip_network(f"{parsed}/{IPV6_SITE_BITS}", strict=False))

@@ -5,13 +5,13 @@ where nobody else can be meant: the server listens on loopback, no proxy passed 
 there is at most one person (see docs/decisions/0010).
 """
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
 from fastapi import BackgroundTasks, Request
 
 from text2song.actors import Actor
+from text2song.api.callers import address_of, is_from_here
 from text2song.api.limits import Limits
 from text2song.errors import CsrfFailed, NotLoggedIn
 from text2song.studio import Reader, Studio
@@ -22,21 +22,6 @@ from text2song.users.secrets import is_same
 SESSION_COOKIE: Final = "text2song_session"
 CSRF_HEADER: Final = "X-CSRF-Token"
 _READS: Final = frozenset({"GET", "HEAD"})
-_INSIDE: Final = tuple(
-    map(
-        ipaddress.ip_network,
-        (
-            "10.0.0.0/8",
-            "100.64.0.0/10",
-            "169.254.0.0/16",
-            "172.16.0.0/12",
-            "192.168.0.0/16",
-            "fc00::/7",
-            "fe80::/10",
-        ),
-    )
-)
-"""RFC 1918, 3927, 4193, 4291 and 6598."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +57,8 @@ class Login:
 
     def without_login(self, request: Request, reader: Reader) -> Identity | None:
         """Who it must be without being asked; None where that cannot be said."""
-        is_forwarded = getattr(request.state, "is_forwarded", True)
         is_asked = self.is_public or self.studio.settings.require_login
-        if is_asked or is_forwarded or _is_from_afar(request):
+        if is_asked or not is_from_here(request):
             return None
         return authentication.without_login(reader)
 
@@ -136,51 +120,3 @@ def _require_csrf_token(request: Request, identity: Identity) -> None:
             f"a browser's session changes things only with the header {CSRF_HEADER}: GET /session tells "
             "the token. Nothing was changed."
         )
-
-
-def _is_from_afar(request: Request) -> bool:
-    """Whether the connection comes from another machine; what has no address comes from this process."""
-    return request.client is not None and _is_loopback(request.client.host) is False
-
-
-def address_of(request: Request) -> str:
-    """Whom to count for: behind a proxy on this machine or next to it, whoever that says it passes on.
-
-    The last entry of the last such header, which the proxy itself has added: some add a header of their own
-    behind the client's. One that adds none lets its clients write it; then a client can have another
-    counted instead, and nothing else. Were the proxy itself counted, a stranger
-    who tries ten wrong keys would keep everybody behind it from signing in.
-    """
-    peer = request.client.host if request.client is not None else ""
-    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip()
-    return _without_port(forwarded) if forwarded and (_is_loopback(peer) or _is_inside(peer)) else peer
-
-
-def _without_port(address: str) -> str:
-    """Some proxies tell the client's port, too.
-
-    >>> _without_port("203.0.113.7:55123"), _without_port("[2001:db8::1]:55123"), _without_port("2001:db8::1")
-    ('203.0.113.7', '2001:db8::1', '2001:db8::1')
-    """
-    if address.startswith("["):
-        return address[1:].partition("]")[0]
-    return address.partition(":")[0] if address.count(":") == 1 else address
-
-
-def _is_inside(host: str) -> bool:
-    """Whether an address is of a network that the internet does not reach, such as a container's."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    plain = getattr(address, "ipv4_mapped", None) or address
-    return any(plain in network for network in _INSIDE)
-
-
-def _is_loopback(host: str) -> bool | None:
-    """None for what is no address."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

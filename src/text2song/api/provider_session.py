@@ -9,7 +9,8 @@ from typing import Final
 from fastapi import APIRouter, Request, status
 from fastapi.responses import RedirectResponse
 
-from text2song.api.login import Login, address_of
+from text2song.api.callers import address_of
+from text2song.api.login import Login
 from text2song.api.provider import Attempt, Provider
 from text2song.api.session import is_of_another_site, write_cookie
 from text2song.errors import NotFound, NotLoggedIn

@@ -88,17 +88,15 @@ def delete(work: Work, audio_id: uuid.UUID) -> None:
     sample = queries.get(work, audio_id)
     require_own(sample, work.actor)
     note_if_anothers(work, sample, act="audio.delete")
-    drop(work, audio_id)
+    drop(work, sample)
 
 
-def drop(work: Work, audio_id: uuid.UUID) -> None:
+def drop(work: Work, sample: AudioSample) -> None:
     """Delete a sample for nobody in particular.
 
     Raises:
-        NotFound: when there is none.
         InUse: while something immutable needs it.
     """
-    sample = queries.get(work, audio_id)
     rows.lock(work.session, sample)
     keys = (sample.storage_path, sample.peaks_path, sample.codes_path)
     work.session.delete(sample)

@@ -4,15 +4,13 @@ import uuid
 
 from sqlalchemy import select
 
+from text2song.audio import queries as samples
 from text2song.audio import service as audio
-from text2song.db import rows
 from text2song.errors import InUse
 from text2song.generation.tables import GenerationJob, GenerationTake
 from text2song.jobs import lifecycle
-from text2song.prompts import queries as prompts
-from text2song.prompts import service as prompt_service
+from text2song.prompts import service as prompts
 from text2song.studio import Work
-from text2song.users.ownership import require_own
 
 
 def delete_prompt(work: Work, prompt_id: uuid.UUID) -> None:
@@ -23,9 +21,7 @@ def delete_prompt(work: Work, prompt_id: uuid.UUID) -> None:
         Forbidden: it is somebody else's.
         InUse: while takes belong to it, or jobs of others, to whom it was shared.
     """
-    prompt = prompts.get(work, prompt_id)
-    require_own(prompt, work.actor)
-    rows.lock(work.session, prompt)  # nobody asks for takes of it from here on
+    prompt = prompts.hold(work, prompt_id)
     theirs = [GenerationJob.user_id != owner for owner in (prompt.user_id, work.actor.user_id) if owner]
     others = select(GenerationJob.id).where(
         GenerationJob.prompt_id == prompt_id, GenerationJob.user_id.is_not(None), *theirs
@@ -35,7 +31,7 @@ def delete_prompt(work: Work, prompt_id: uuid.UUID) -> None:
             "others have asked for takes of this prompt while it was shared, and their jobs would go, too. "
             "Keep it to yourself instead: PATCH it to be private."
         )
-    prompt_service.delete(work, prompt_id)
+    prompts.delete(work, prompt)
 
 
 def delete_sample(work: Work, audio_id: uuid.UUID) -> None:
@@ -58,7 +54,7 @@ def retire_sample(work: Work, audio_id: uuid.UUID) -> None:
         InUse: while something immutable needs it.
     """
     _tell_makers(work, audio_id)
-    audio.drop(work, audio_id)
+    audio.drop(work, samples.get(work, audio_id))
 
 
 def _tell_makers(work: Work, audio_id: uuid.UUID) -> None:

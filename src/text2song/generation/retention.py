@@ -6,7 +6,7 @@ age; the database itself says what that is, by the foreign keys that lead to it.
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -62,36 +62,38 @@ def retire(studio: Studio) -> Iterator[int]:
 
 
 def _retire_jobs(studio: Studio) -> Iterator[int]:
-    last = uuid.UUID(int=0)
-    while True:
-        with studio.read() as reader:
-            query = _jobs(reader)
-            if query is None:
-                return
-            ids = reader.session.scalars(_piece(query, GenerationJob.id, after=last)).all()
-        if not ids:
-            return
+    for ids in _pieces(studio, _jobs, GenerationJob.id):
         with studio.work() as work:
             work.session.execute(sa.delete(GenerationJob).where(GenerationJob.id.in_(ids)))
         log.info("finished jobs are no longer kept", jobs=len(ids))
-        last = ids[-1]
         yield len(ids)
 
 
 def _retire_samples(studio: Studio) -> Iterator[int]:
+    for ids in _pieces(studio, _samples, AudioSample.id):
+        gone = sum(_retire_sample(studio, audio_id) for audio_id in ids)
+        log.info("samples are no longer kept", samples=gone)
+        yield gone
+
+
+def _pieces(
+    studio: Studio,
+    expired: Callable[[Reader], Select[Any] | None],
+    column: sa.orm.InstrumentedAttribute[uuid.UUID],
+) -> Iterator[Sequence[uuid.UUID]]:
+    """The ids of what is to go, from the oldest on; each look begins behind the one before it."""
     last = uuid.UUID(int=0)
     while True:
         with studio.read() as reader:
-            query = _samples(reader)
+            query = expired(reader)
             if query is None:
                 return
-            ids = reader.session.scalars(_piece(query, AudioSample.id, after=last)).all()
+            piece = query.where(column > last).order_by(column).limit(PIECE_LIMIT)
+            ids = reader.session.scalars(piece).all()
         if not ids:
             return
-        gone = sum(_retire_sample(studio, audio_id) for audio_id in ids)
-        log.info("samples are no longer kept", samples=gone)
         last = ids[-1]
-        yield gone
+        yield ids
 
 
 def _retire_sample(studio: Studio, audio_id: uuid.UUID) -> bool:
@@ -131,9 +133,3 @@ def strong_references(tables: sa.MetaData) -> list[sa.Column[Any]]:
 
 def _is_absent(reference: sa.Column[Any]) -> ColumnElement[bool]:
     return ~sa.exists().where(reference == AudioSample.id)
-
-
-def _piece(
-    query: Select[Any], by: sa.orm.InstrumentedAttribute[uuid.UUID], *, after: uuid.UUID
-) -> Select[Any]:
-    return query.where(by > after).order_by(by).limit(PIECE_LIMIT)

@@ -53,18 +53,26 @@ def show(work: Work, prompt_id: uuid.UUID, *, to: Visibility) -> Prompt:
     return queries.get(work, prompt_id)
 
 
-def delete(work: Work, prompt_id: uuid.UUID) -> None:
-    """Delete a prompt, and with it its jobs that made nothing; what still waits or runs is dropped.
+def hold(work: Work, prompt_id: uuid.UUID) -> Prompt:
+    """A prompt of the actor's own, from which nobody asks for takes until the unit ends.
 
     Raises:
         NotFound: when there is none.
         Forbidden: it is somebody else's.
-        InUse: while takes belong to it: they are records of what this prompt made.
     """
     prompt = queries.get(work, prompt_id)
     require_own(prompt, work.actor)
-    note_if_anothers(work, prompt, act="prompt.delete")
     rows.lock(work.session, prompt)
+    return prompt
+
+
+def delete(work: Work, prompt: Prompt) -> None:
+    """Delete a prompt that is held, with its jobs that made nothing; what still waits or runs is dropped.
+
+    Raises:
+        InUse: while takes belong to it: they are records of what this prompt made.
+    """
+    note_if_anothers(work, prompt, act="prompt.delete")
     work.session.delete(prompt)
     try:
         work.session.flush()

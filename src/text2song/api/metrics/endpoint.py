@@ -1,7 +1,5 @@
 """`GET /metrics`, and who may read it."""
 
-import hmac
-import ipaddress
 from collections.abc import Callable
 from typing import Final
 
@@ -17,7 +15,9 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 from pydantic import SecretStr
 
+from text2song.api.callers import is_from_here
 from text2song.errors import Refused
+from text2song.users.secrets import is_same
 from text2song.wire import problem_responses
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -68,9 +68,9 @@ def require_access(request: Request, *, token: SecretStr | None) -> None:
     Raises:
         Refused: somebody else asks.
     """
-    if token and _is_same(_bearer(request), token.get_secret_value()):
+    if token and is_same(_bearer(request), token.get_secret_value()):
         return
-    if not _is_from_here(request):
+    if not is_from_here(request):
         raise Refused(
             "only this machine may read the numbers without a token: set TEXT2SONG_METRICS_TOKEN, and send "
             "it as `Authorization: Bearer TOKEN`."
@@ -80,23 +80,3 @@ def require_access(request: Request, *, token: SecretStr | None) -> None:
 def _bearer(request: Request) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def _is_same(given: str, token: str) -> bool:
-    return hmac.compare_digest(given.encode(), token.encode())
-
-
-def _is_from_here(request: Request) -> bool:
-    """What has no address comes from this process, or through a socket that is a file.
-
-    A proxy on this machine passes on what others ask.
-    """
-    if getattr(request.state, "is_forwarded", True):
-        return False
-    if request.client is None:
-        return True
-    try:
-        address = ipaddress.ip_address(request.client.host)
-    except ValueError:
-        return True
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
