@@ -214,6 +214,7 @@ def noise_info() -> ModelInfo:
         codebook_size=2048,
         max_duration_seconds=30.0,
         dtype="float32",
+        device="cpu",
         module_shapes={"decoder.layers.0.fc1": (128, 64)},
     )
 

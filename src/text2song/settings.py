@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     device: str = Field(
         default="cpu",
         pattern=r"^(cpu|cuda(:[0-9]+)?)$",
-        description="Where a worker computes: `cpu` or `cuda:0`. This version knows `cpu` alone.",
+        description="Where a worker computes: `cpu`, or one GPU by its number, such as `cuda:0`.",
     )
     capacity: int = Field(default=8, ge=1, le=64, description="Takes that are made at the same time.")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -73,6 +73,7 @@ class Team:
             "license": info.license,
             "is_trained": False,
             "dtype": "float32",
+            "device": "cpu",
             "versions": {"text2song": "1", "torch": "1"},
             "token_ids": [1],
         }

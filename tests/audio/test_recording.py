@@ -114,7 +114,8 @@ def test_the_record_says_how_the_sample_came_to_be(
     assert (sample["model"], sample["is_untrained_noise"]) == (info.id, True)
     provenance = sample["provenance"]
     assert (provenance["revision"], provenance["fingerprint"]) == (info.revision, info.fingerprint)
-    assert (provenance["license"], provenance["dtype"]) == (info.license, "float32")
+    made_with = (provenance["license"], provenance["dtype"], provenance["device"])
+    assert made_with == (info.license, "float32", "cpu")
     assert set(provenance["versions"]) == {"text2song", "torch", "tokenizers"}
     assert provenance["token_ids"][-1] == 1  # T5's end of the sentence
     assert len(provenance["token_ids"]) == len("a slow walk home") + 1

@@ -40,6 +40,7 @@ SAMPLE_OUT: Final[dict[str, Any]] = {
         "license": "CC-BY-NC-4.0",
         "is_trained": True,
         "dtype": "float32",
+        "device": "cpu",
         "versions": {"text2song": "0.1.0", "torch": "2.13.0", "tokenizers": "0.23.3"},
         "token_ids": [1978, 6899, 18, 89, 23, 1],
     },

@@ -46,6 +46,9 @@ class Provenance(WireModel):
     license: str = Field(description="Of the weights, at that time.")
     is_trained: bool = Field(description="False where random weights made noise.")
     dtype: str = Field(description="What the model computed in.")
+    device: str | None = Field(
+        default=None, description="What computed it: `cpu`, or the GPU's name. Null for early takes."
+    )
     versions: dict[str, str] = Field(description="Of the programs that made it, by name.")
     token_ids: list[int] = Field(description="What the model's tokenizer made of the sentence.")
 

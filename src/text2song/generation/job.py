@@ -392,5 +392,6 @@ def _provenance(model: MusicModel) -> dict[str, Any]:
         "license": info.license,
         "is_trained": info.is_trained,
         "dtype": info.dtype,
+        "device": info.device,
         "versions": {name: version(name) for name in ("text2song", "torch", "tokenizers")},
     }

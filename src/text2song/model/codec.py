@@ -29,4 +29,4 @@ class Codec:
         channels = [
             self._decoder.decode(codes[channel :: self._channels]) for channel in range(self._channels)
         ]
-        return Waveform(pcm=torch.cat(channels).numpy(), sample_rate=self._sample_rate)
+        return Waveform(pcm=torch.cat(channels).cpu().numpy(), sample_rate=self._sample_rate)

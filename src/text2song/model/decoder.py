@@ -95,15 +95,16 @@ class _Batch:
     tracks: Sequence[Track]
     spans: tuple[slice, ...]
     readers: Tensor
-    """Indices of the streams that read a sentence, one for each row: [B]."""
+    """Indices of the streams that read a sentence, one for each row: [B], beside the weights."""
 
     @classmethod
-    def of(cls, tracks: Sequence[Track]) -> "_Batch":
+    def of(cls, tracks: Sequence[Track], *, device: torch.device) -> "_Batch":
         starts, spans = 0, []
         for track in tracks:
             spans.append(slice(starts, starts + track.streams))
             starts += track.streams
-        return cls(tracks=tracks, spans=tuple(spans), readers=torch.tensor([s.start for s in spans]))
+        readers = torch.tensor([span.start for span in spans], device=device)
+        return cls(tracks=tracks, spans=tuple(spans), readers=readers)
 
 
 class Decoder:
@@ -118,8 +119,9 @@ class Decoder:
             self._tensor(read, f"decoder.model.decoder.embed_tokens.{k}.weight", (rows, width))
             for k in range(shape.codebooks)
         ]
+        self._device = embeddings[0].device
         self._embeddings = tuple(embeddings)  # K tables [V + 1, H]
-        self._positions = position_table(shape.positions, width=width).to(dtype)  # [S, H]
+        self._positions = position_table(shape.positions, width=width).to(embeddings[0])  # [S, H]
         self._layers = tuple(self._read_layer(read, i) for i in range(shape.layers))
         self._last_norm = self._norm(read, "decoder.model.decoder.layer_norm")
         heads = [
@@ -172,7 +174,8 @@ class Decoder:
             (self._by_head(layer.cross_key(text)), self._by_head(layer.cross_value(text)))
             for layer in self._layers
         )
-        return Track(memory=torch.empty(sizes, dtype=self._dtype), cross=cross)
+        memory = torch.empty(sizes, dtype=self._dtype, device=self._device)
+        return Track(memory=memory, cross=cross)
 
     def _by_head(self, features: Tensor) -> Tensor:
         """[E, H] to [1, A, E, D]."""
@@ -185,15 +188,16 @@ class Decoder:
         """One step of every row, each at its own position.
 
         Takes the tokens of the step before, [B, K] (the special token at first), and answers each
-        row's float32 logits [G, K, V]: the conditional stream's first, then the null stream's.
+        row's float32 logits [G, K, V]: the conditional stream's first, then the null stream's. Both
+        are on the processor, where codes are drawn, whatever the weights are on.
         """
-        batch = _Batch.of(tracks)
-        x = self._embed(tokens, tracks=tracks)  # [R, H]
+        batch = _Batch.of(tracks, device=self._device)
+        x = self._embed(tokens.to(self._device), tracks=tracks)  # [R, H]
         for index, layer in enumerate(self._layers):
             x = x + layer.self_out(self._attend_to_past(layer.qkv(layer.self_norm(x)), batch, index))
             x = self._read_sentence(x, layer, batch, index)
             x = x + layer.ffn_down(layer.ffn_up(layer.ffn_norm(x)))
-        logits = self._head(self._last_norm(x)).float()
+        logits = self._head(self._last_norm(x)).float().cpu()
         logits = logits.view(-1, self._shape.codebooks, self._shape.codebook_size)  # [R, K, V]
         for track in tracks:
             track.step += 1
@@ -204,8 +208,9 @@ class Decoder:
         x = self._embeddings[0][tokens[:, 0]]
         for k in range(1, self._shape.codebooks):
             x = x + self._embeddings[k][tokens[:, k]]
-        x = x + self._positions[torch.tensor([track.step for track in tracks])]
-        return x.repeat_interleave(torch.tensor([track.streams for track in tracks]), dim=0)
+        steps = torch.tensor([track.step for track in tracks], device=self._device)
+        owners = [row for row, track in enumerate(tracks) for _ in range(track.streams)]
+        return (x + self._positions[steps])[torch.tensor(owners, device=self._device)]
 
     def _attend_to_past(self, qkv: Tensor, batch: _Batch, index: int) -> Tensor:
         """Self-attention of each row over its own memory: [R, 3 H] to [R, H]."""

@@ -108,7 +108,8 @@ class CodecDecoder:
 
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes [K, T] to sound [1, N], N = T times the product of the ratios."""
+        """Codes [K, T] to sound [1, N], N = T times the product of the ratios, where the weights are."""
+        codes = codes.to(self._codebooks[0].device)
         x = self._codebooks[0][codes[0]]  # [T, C]
         for codebook, chosen in zip(self._codebooks[1:], codes[1:], strict=True):
             x = x + codebook[chosen]

@@ -21,6 +21,7 @@ from text2song.model.codec import Codec
 from text2song.model.configuration import ModelConfiguration, read_configuration
 from text2song.model.decoder import Decoder, module_shapes
 from text2song.model.delay import offsets_for
+from text2song.model.device import backend_for, device_title, usable_device
 from text2song.model.linear import Backend
 from text2song.model.manifest import Manifest
 from text2song.model.memory import memory_guard
@@ -32,7 +33,6 @@ from text2song.model.weights import fingerprint
 from text2song.music.spec import GenerationSpec
 
 _DTYPES: Final = {"float32": torch.float32}
-_DEVICES: Final = ("cpu",)
 
 
 class MusicGen:
@@ -56,29 +56,32 @@ class MusicGen:
         device: str = "cpu",
         dtype: str = "float32",
         capacity: int = 8,
-        backend: Backend = "packed",
+        backend: Backend | None = None,
     ) -> Self:
         """Load a model from a folder with config.json, safetensors weights and tokenizer.json.
 
-        `capacity` is how many rows one batch may hold. `backend` is `plain` for the oracle alone: its
-        codes depend on the company (see `linear.py`).
+        `capacity` is how many rows one batch may hold. `backend` is the device's own unless a
+        test asks for `plain`, the oracle: its codes depend on the company (see `linear.py`).
 
         Raises:
             ModelMissing: no such folder, no configuration, or no weights.
             ModelCorrupt: files that are truncated, incomplete, changed or do not fit together.
-            ModelUnsupported: another architecture, pickled weights only, or an unknown device or dtype.
+            ModelUnsupported: another architecture, pickled weights only, an unknown dtype, or a device
+                that is not there.
             OutOfMemory: the weights do not fit.
         """
-        _require(device, known=tuple(_DEVICES), name="device")
         _require(dtype, known=tuple(_DTYPES), name="dtype")
+        where = usable_device(device)
         configuration = read_configuration(folder)
         shape = configuration.decoder
         with memory_guard(f"load the model in {folder}"), open_checkpoint(folder) as checkpoint:
-            read = _reader(checkpoint)
+            read = _reader(checkpoint, where)
             return cls(
-                info=_describe(folder, configuration=configuration, dtype=dtype),
+                info=_describe(folder, configuration=configuration, dtype=dtype, device=device_title(where)),
                 reader=TextReader(folder, shape=configuration.text_encoder, width=shape.width, read=read),
-                decoder=Decoder(shape, read=read, backend=backend, dtype=_DTYPES[dtype]),
+                decoder=Decoder(
+                    shape, read=read, backend=backend or backend_for(where), dtype=_DTYPES[dtype]
+                ),
                 codec=Codec(configuration, read=read),
                 capacity=capacity,
             )
@@ -204,9 +207,9 @@ def _keep_wanted(rows: dict[int, Row], frames: list[int], watch: Watch, stage: s
     return unwanted
 
 
-def _reader(checkpoint: Checkpoint) -> Read:
+def _reader(checkpoint: Checkpoint, device: torch.device) -> Read:
     def read(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-        return checkpoint.read(name, shape=shape)
+        return checkpoint.read(name, shape=shape).to(device)
 
     return read
 
@@ -218,7 +221,7 @@ def _require(value: str, *, known: tuple[str, ...], name: str) -> None:
         )
 
 
-def _describe(folder: Path, *, configuration: ModelConfiguration, dtype: str) -> ModelInfo:
+def _describe(folder: Path, *, configuration: ModelConfiguration, dtype: str, device: str) -> ModelInfo:
     manifest = Manifest.read(folder)
     digest = fingerprint(folder)
     if contradiction := manifest.contradiction(digest):
@@ -237,6 +240,7 @@ def _describe(folder: Path, *, configuration: ModelConfiguration, dtype: str) ->
         codebook_size=shape.codebook_size,
         max_duration_seconds=configuration.max_duration_seconds,
         dtype=dtype,
+        device=device,
         module_shapes=module_shapes(shape),
         vocabulary=manifest.vocabulary,
     )

@@ -39,6 +39,8 @@ class ModelInfo:
     max_duration_seconds: float
     dtype: str
     """Of the decoder's weights while it runs, such as `float32`."""
+    device: str
+    """What computes: `cpu`, or the GPU's name."""
     module_shapes: dict[str, tuple[int, int]]
     """Linear modules of the decoder that an adapter may target: name to (out, in) features."""
     vocabulary: dict[str, Any] | None = None

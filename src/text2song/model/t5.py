@@ -74,11 +74,12 @@ class TextEncoder:
     @torch.inference_mode()
     def encode(self, tokens: Tensor) -> Tensor:
         """Token ids [E] to states [E, H]."""
-        x = self._embeddings[tokens]
+        device = self._embeddings.device
+        x = self._embeddings[tokens.to(device)]
         kinds = distance_kinds(
             len(tokens), buckets=self._shape.buckets, max_distance=self._shape.max_distance
         )
-        bias = self._distance_biases[kinds].permute(2, 0, 1)  # [E, E, A] to [A, E, E]
+        bias = self._distance_biases[kinds.to(device)].permute(2, 0, 1)  # [E, E, A] to [A, E, E]
         for layer in self._layers:
             x = x + self._attend(layer, layer.attention_norm(x), bias)
             x = x + layer.ffn(layer.ffn_norm(x))

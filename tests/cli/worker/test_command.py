@@ -32,7 +32,7 @@ def test_a_worker_that_cannot_work_says_why(furnished: Console, settings: dict[s
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (("--device", "cuda:0"), "model_unsupported", "'cuda:0' is not supported; this version knows cpu"),
+        (("--device", "cuda:4096"), "model_unsupported", "use cpu"),
         (("--device", "gpu"), "invalid_setting", "TEXT2SONG_DEVICE"),
         (("--model", "somebody/something"), "model_missing", "text2song model add somebody/something"),
         (("--queues", "generation,gardening"), "invalid_setting", "names 'gardening'"),

@@ -28,7 +28,9 @@ def check_torch() -> Finding:
 
     where = f"{torch.get_num_threads()} CPU threads"
     if torch.cuda.is_available():
-        where += f", and {torch.cuda.get_device_name()}, which this version does not use yet"
+        names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+        listed = ", ".join(f"cuda:{n} ({name})" for n, name in enumerate(names))
+        where += f"; TEXT2SONG_DEVICE may name {listed}"
     return Finding("torch", State.OK, f"{torch.__version__}, tokenizers {version('tokenizers')}, {where}")
 
 

@@ -146,4 +146,10 @@ def _compare(access: StudioAccess, original_id: uuid.UUID, remade_id: uuid.UUID)
 def _circumstances(sample: AudioSampleOut) -> dict[str, str]:
     """What decides the codes beside the specification."""
     made = sample.provenance
-    return {"fingerprint": made.fingerprint, "revision": made.revision, "dtype": made.dtype, **made.versions}
+    return {
+        "fingerprint": made.fingerprint,
+        "revision": made.revision,
+        "dtype": made.dtype,
+        "device": made.device or "cpu",
+        **made.versions,
+    }
