@@ -7,6 +7,8 @@ import pytest
 from tests.cli.console import Console
 from tests.studios import furnish
 
+SINGER = "--role is admin, creator or rater, not 'singer'."
+
 
 @pytest.fixture(name="home")
 def make_home(tmp_path: Path, _migrated_database: Path) -> Console:
@@ -52,6 +54,8 @@ def test_without_a_role_somebody_creates(home: Console) -> None:
         (("add", " "), 2, "invalid_input", "NAME is empty"),
         (("add", "x" * 101), 2, "invalid_input", "NAME is too long"),
         (("add", "Bob", "--admin", "--role", "rater"), 2, "invalid_input", "contradict each other"),
+        (("add", "Bob", "--role", "singer"), 2, "invalid_input", SINGER),
+        (("set", "Ada", "--role", "singer"), 2, "invalid_input", SINGER),
         (("set", "Ada"), 2, "invalid_input", "say what to change"),
         (("set", "Bob", "--role", "rater"), 4, "not_found", "text2song user list"),
         (
