@@ -34,7 +34,7 @@ def add(answer: Answer, *, owner: str, label: str, scopes: Sequence[str] | None,
         body = body_of(KeyIn, {**asked, "user_id": user.id}, options={"name": "--for"})
         key, secret = keys.create(work, body)
         told = {"key": secret, **_told(key)}
-    answer.notice(f"This is a key of {owner}'s; it is told this once:")
+    answer.notice(f"This is a key of {user.name}'s; it is told this once:")
     answer.give(told, text=secret)
 
 
