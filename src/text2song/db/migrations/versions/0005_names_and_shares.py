@@ -1,4 +1,4 @@
-"""A name is one person's, in capitals or not.
+"""A name is one person's, in capitals or not; and what a deleted job has used of a share stays used.
 
 Names that differed in case alone are two people's already where they were given before: the older one keeps
 the name, the other stays under theirs, written as it is.
@@ -16,16 +16,20 @@ down_revision: Final = "0004"
 branch_labels: Final = None
 depends_on: Final = None
 
+MOMENT: Final = sa.DateTime(timezone=True)
+
 
 def upgrade() -> None:
     """Apply."""
     op.add_column("users", sa.Column("folded_name", sa.String(length=300), nullable=True))
     _fold_names()
     op.create_index(op.f("ix_users_folded_name"), "users", ["folded_name"], unique=True)
+    _create_used_seconds()
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_table("used_seconds")
     op.drop_index(op.f("ix_users_folded_name"), table_name="users")
     op.drop_column("users", "folded_name")
 
@@ -39,3 +43,16 @@ def _fold_names() -> None:
         owners.setdefault(folded, user_id)
     for folded, user_id in owners.items():
         connection.execute(sa.update(users).where(users.c.id == user_id).values(folded_name=folded))
+
+
+def _create_used_seconds() -> None:
+    op.create_table(
+        "used_seconds",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("asked_at", MOMENT, nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_used_seconds_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_used_seconds")),
+    )
+    op.create_index(op.f("ix_used_seconds_user_id_asked_at"), "used_seconds", ["user_id", "asked_at"])
