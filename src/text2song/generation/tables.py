@@ -57,6 +57,9 @@ class GenerationJob(JobColumns, Owned, Base):
 # In the order of a page, however long ago the prompt was used.
 Index(None, GenerationJob.prompt_id, GenerationJob.id)
 Index(None, GenerationJob.prompt_id, GenerationJob.status, GenerationJob.id)
+# Of one status, for those who see only their own and what is shared (see `users.ownership.page`).
+Index(None, GenerationJob.user_id, GenerationJob.status, GenerationJob.id)
+Index(None, GenerationJob.visibility, GenerationJob.status, GenerationJob.id)
 
 
 class UsedSeconds(Identified, Base):

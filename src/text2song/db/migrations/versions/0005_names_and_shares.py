@@ -1,5 +1,8 @@
 """A name is one person's, in capitals or not; and what a deleted job has used of a share stays used.
 
+A creator's jobs of one status cost the same however many they have: SQLite walked over all of them to find
+the few that failed.
+
 Names that differed in case alone are two people's already where they were given before: the older one keeps
 the name, the other stays under theirs, written as it is.
 """
@@ -17,6 +20,7 @@ branch_labels: Final = None
 depends_on: Final = None
 
 MOMENT: Final = sa.DateTime(timezone=True)
+SEEN_BY: Final = ("user_id", "visibility")
 
 
 def upgrade() -> None:
@@ -25,10 +29,16 @@ def upgrade() -> None:
     _fold_names()
     op.create_index(op.f("ix_users_folded_name"), "users", ["folded_name"], unique=True)
     _create_used_seconds()
+    for column in SEEN_BY:
+        op.create_index(
+            op.f(f"ix_generation_jobs_{column}_status_id"), "generation_jobs", [column, "status", "id"]
+        )
 
 
 def downgrade() -> None:
     """Take back."""
+    for column in SEEN_BY:
+        op.drop_index(op.f(f"ix_generation_jobs_{column}_status_id"), table_name="generation_jobs")
     op.drop_table("used_seconds")
     op.drop_index(op.f("ix_users_folded_name"), table_name="users")
     op.drop_column("users", "folded_name")
