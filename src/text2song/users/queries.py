@@ -31,7 +31,7 @@ def find(reader: Reader, *, cursor: str | None, limit: int) -> RowPage[User]:
 
 
 def named(reader: Reader, name: str) -> User | None:
-    """The person of that name, however it is written; of two from before that was one, who writes it so."""
+    """The person of that name, in capitals or not; of two who had it before, the one who writes it so."""
     folded = fold(name)
     may_be = (User.folded_name == folded) | User.folded_name.is_(None)
     people = reader.session.scalars(select(User).where(may_be).order_by(User.id))

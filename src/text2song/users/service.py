@@ -22,7 +22,7 @@ def create(work: Work, body: UserIn) -> User:
     """Add a person, who has no key yet.
 
     Raises:
-        Conflict: when somebody has that name, however it is written.
+        Conflict: when somebody has that name, in capitals or not.
     """
     name = clean_text(body.name, name="name", limit=NAME_LIMIT)
     if (other := queries.named(work, name)) is not None:

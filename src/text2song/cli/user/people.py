@@ -126,7 +126,7 @@ def one_of(kind: type[WordT], text: str, *, option: str) -> WordT:
 
 
 def named(reader: Reader, name: str) -> User:
-    """The person of that name, however it is written.
+    """The person of that name, in capitals or not.
 
     Raises:
         NotFound: there is none.
