@@ -13,7 +13,7 @@ from tests.studios import START, noise_info
 from text2song.adapters.tables import Adapter
 from text2song.db import registry
 from text2song.db.base import new_id
-from text2song.generation.tables import GenerationJob, GenerationTake
+from text2song.generation.tables import GenerationJob, GenerationTake, UsedSeconds
 from text2song.jobs.columns import JobStatus
 from text2song.jobs.queue import SilentQueue
 from text2song.models import service as models
@@ -83,6 +83,7 @@ def _add_person(work: Work) -> None:
     work.session.add_all(
         [
             LoginSession(key_id=key.id, digest="b" * 64, expires_at=ends, **zoes),
+            UsedSeconds(id=uuid.UUID(int=9), user_id=zoe.id, seconds=0.1 + 0.2, asked_at=START),
             LoginIdentity(issuer="https://login.example.org", subject="0007", **zoes),
             AuditEntry(
                 created_at=START,

@@ -93,3 +93,10 @@ def test_only_an_answer_without_a_reason_is_worth_another_question() -> None:
     assert not answer_in(coded(403, "AccessDenied")).is_vague
     assert not answer_in(told(503)).is_vague
     assert not Answer(None, None).is_vague
+
+
+@pytest.mark.parametrize("code", ["NoSuchBucket", "PermanentRedirect"])
+def test_what_is_to_be_corrected_is_named_as_it_was_given(code: str) -> None:
+    asked = address_of("s3://songs/prefix?region=eu-west-3", KEY, name="TO_URL")
+    for address, name in ((ADDRESS, "TEXT2SONG_BLOBS_URL"), (asked, "TO_URL")):
+        assert name in refusal(answer_in(coded(404, code)), address, encryption=None).message

@@ -25,7 +25,7 @@ from text2song.errors import (
     SchemaTooOld,
     StorageFailed,
 )
-from text2song.generation.tables import GenerationJob
+from text2song.generation.tables import GenerationJob, UsedSeconds
 from text2song.jobs.queue import SilentQueue
 from text2song.models import service as models
 from text2song.prompts.tables import Prompt
@@ -58,7 +58,10 @@ def fill(studio: Studio) -> Studio:
         work.session.execute(
             update(GenerationJob).where(GenerationJob.id == first).values(retry_of=second, claimed_at=START)
         )
-        work.session.add(User(name="A\u0301da '\"\\%", created_at=START.replace(microsecond=123456)))
+        ada = User(name="A\u0301da '\"\\%", created_at=START.replace(microsecond=123456))
+        work.session.add(ada)
+        work.session.flush()
+        work.session.add(UsedSeconds(user_id=ada.id, seconds=0.1 + 0.2, asked_at=START))
         deep = {"z": {"": None, "ä": [True, False]}, "a": 2**53, "f": 0.1}
         work.session.add(Prompt(text="\n", attributes=deep, words="", created_at=START))
     return studio
@@ -143,8 +146,8 @@ def test_a_row_that_got_lost_is_noticed(
     plain = copying._require_equal
 
     def lose(table: object, copied: CopiedTable, connection: Connection) -> None:
-        if copied.name == "users":
-            connection.execute(delete(User))
+        if copied.name == "used_seconds":
+            connection.execute(delete(UsedSeconds))
         plain(table, copied, connection)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(copying, "_require_equal", lose)

@@ -6,6 +6,7 @@ SQLite has one writer at a time; PostgreSQL would let both read before either wr
 import threading
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -32,12 +33,12 @@ pytestmark = pytest.mark.databases("postgresql")
 ROUNDS = 10
 
 
-def at_once(*acts: Callable[[], None]) -> list[Exception]:
+def at_once(*acts: Callable[[], object]) -> list[Exception]:
     """What went wrong in acts that begin together."""
     start = threading.Barrier(len(acts))
     errors: list[Exception] = []
 
-    def run(act: Callable[[], None]) -> None:
+    def run(act: Callable[[], object]) -> None:
         start.wait(10)
         try:
             act()
@@ -65,6 +66,12 @@ def test_two_admins_cannot_demote_each_other(studio: Studio) -> None:
         assert [type(error) for error in errors] == [Conflict]
         with studio.work() as work:  # the next pair shall be the only admins again
             work.session.execute(text("UPDATE users SET role = 'rater'"))
+
+
+def test_two_that_differ_in_case_are_not_both_added(studio: Studio) -> None:
+    for number in range(ROUNDS):
+        errors = at_once(*(partial(add_person, studio, f"{name} {number}") for name in ("Ada", "ada", "ADA")))
+        assert [type(error) for error in errors] == [Conflict] * 2
 
 
 def test_the_last_place_of_a_share_is_given_once(studio: Studio) -> None:

@@ -14,8 +14,13 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.databases import POSTGRESQL, SQLITE, lent_database
 from tests.studios import START
+from text2song.blobs.memory import MemoryBlobs
 from text2song.db import schema
 from text2song.db.engine import WRITES_OPTION, open_engine
+from text2song.jobs.queue import SilentQueue
+from text2song.settings import load_settings
+from text2song.studio import Studio
+from text2song.users import queries
 
 pytestmark = pytest.mark.databases(SQLITE, POSTGRESQL)
 ADA, PROMPT, JOB, RETRY, SAMPLE = (uuid.UUID(int=number) for number in range(5))
@@ -200,3 +205,36 @@ def test_the_way_back_loses_no_row_either(migrated: Engine) -> None:
     assert counts(migrated) == COUNTS
     run(migrated, "DELETE FROM generation_takes", "DELETE FROM audio_samples", "DELETE FROM prompts")
     assert counts(migrated)["generation_jobs"] == 0
+
+
+BOB, CLEO = uuid.UUID(int=7), uuid.UUID(int=8)
+INSERT_USER = "INSERT INTO users (id, name, created_at) VALUES ('{id}', '{name}', '2026-01-01 12:00:00')"
+
+
+def add_users_as_before(engine: Engine, *people: tuple[uuid.UUID, str]) -> None:
+    run(engine, *(INSERT_USER.format(id=user_id.hex, name=name) for user_id, name in people))
+
+
+def name_found(engine: Engine, name: str) -> str | None:
+    studio = Studio(engine, MemoryBlobs(), SilentQueue(), load_settings({}))
+    with studio.read() as reader:
+        found = queries.named(reader, name)
+        return found.name if found else None
+
+
+def test_two_who_differ_in_case_stay_two_and_no_third_comes(engine: Engine) -> None:
+    migrate(engine, to="0004")
+    add_users_as_before(engine, (ADA, "Zoë"), (BOB, "ZOË"), (CLEO, "Strauß"))
+    migrate(engine, to="head")
+    for name, found in (("Zoë", "Zoë"), ("ZOË", "ZOË"), ("zoë", "Zoë"), ("STRAUSS", "Strauß")):
+        assert name_found(engine, name) == found
+    migrate(engine, to="0004")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM users")).scalar_one() == 3
+
+
+def test_whom_a_program_of_the_version_before_has_added_is_found_too(engine: Engine) -> None:
+    migrate(engine, to="head")
+    add_users_as_before(engine, (ADA, "Zoë"), (BOB, "Strauß"))
+    assert name_found(engine, "ZOË") == "Zoë"
+    assert name_found(engine, "Zoe") is None

@@ -11,12 +11,13 @@ from tests.audio.samples import make_sample
 from tests.benches import Bench
 from tests.databases import outcome_of_second, wait_for_a_lock
 from tests.jobs.workshop import submit
-from tests.studios import Desk
+from tests.studios import START, Desk
+from tests.users.people import add_person
 from text2song.audio.tables import AudioSample, DoomedBlob
 from text2song.errors import Conflict, NotFound, StudioError
 from text2song.generation import deletion, service
 from text2song.generation.job import GenerationHandler
-from text2song.generation.tables import GenerationJob
+from text2song.generation.tables import GenerationJob, UsedSeconds
 from text2song.jobs import lifecycle
 from text2song.jobs.leases import Leases
 from text2song.prompts.tables import Prompt
@@ -48,6 +49,42 @@ def test_of_two_retries_at_once_the_second_is_told_of_the_first(desk: Desk) -> N
     assert str(made[0]) in told.message
     with desk.studio.read() as reader:
         assert reader.session.scalar(select(func.count()).select_from(GenerationJob)) == 2
+
+
+def job_of_somebody(studio: Studio, **columns: object) -> tuple[uuid.UUID, uuid.UUID]:
+    """A job of eight seconds and its prompt."""
+    user_id = add_person(studio, "Ada").user_id
+    (job_id,) = submit(studio, {"user_id": user_id, "cost": 8.0, **columns})
+    with studio.work() as work:
+        prompt = work.session.scalars(select(Prompt)).one()
+        prompt.user_id = user_id
+        return job_id, prompt.id
+
+
+def used(studio: Studio) -> list[float]:
+    with studio.read() as reader:
+        return list(reader.session.scalars(select(UsedSeconds.seconds)))
+
+
+def test_what_a_worker_is_just_beginning_counts_when_it_is_deleted(studio: Studio) -> None:
+    _, prompt_id = job_of_somebody(studio)
+    now = studio.clock()
+    outcome_of_second(
+        studio,
+        lambda work: lifecycle.claim(work.session, GenerationJob, worker="w", now=now, lease_seconds=15),
+        lambda work: deletion.delete_prompt(work, prompt_id),
+    )
+    assert used(studio) == [8.0]
+
+
+def test_what_is_deleted_and_forgotten_at_once_counts_once(studio: Studio) -> None:
+    job_id, prompt_id = job_of_somebody(studio, status="failed", started_at=START, finished_at=START)
+    outcome_of_second(
+        studio,
+        lambda work: deletion.delete_jobs(work, GenerationJob.id.in_([job_id])),
+        lambda work: deletion.delete_prompt(work, prompt_id),
+    )
+    assert used(studio) == [8.0]
 
 
 def test_what_is_deleted_twice_at_once_is_gone_for_the_second(studio: Studio) -> None:

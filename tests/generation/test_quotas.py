@@ -11,7 +11,11 @@ import pytest
 from tests.api.team import Team, gather
 from tests.studios import Desk
 from text2song.db.base import new_id
+from text2song.generation import retention
 from text2song.generation.quotas import BYTES_A_SECOND, _earliest_id
+from text2song.generation.tables import GenerationJob
+from text2song.jobs import lifecycle
+from text2song.studio import Studio
 
 
 @pytest.fixture(name="team")
@@ -24,7 +28,7 @@ def set_share(team: Team, **share: int | None) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def deploy(desk: Desk, **settings: int) -> None:
+def deploy(desk: Desk, **settings: float) -> None:
     """Go on with other settings."""
     app: Any = desk.client.app
     app.state.studio = replace(desk.studio, settings=desk.studio.settings.model_copy(update=settings))
@@ -33,6 +37,13 @@ def deploy(desk: Desk, **settings: int) -> None:
 def submit(team: Team, who: str = "owner", *, seconds: float = 10, takes: int = 1) -> Any:  # noqa: ANN401  # httpx2's
     body = {"prompt": {"text": "a"}, "generation_params": {"duration": seconds}, "num_samples": takes}
     return team.ask(who, "POST", "/generate", json=body)
+
+
+def begin(team: Team) -> None:
+    """A worker begins with the job that waits longest."""
+    studio = team.desk.studio
+    with studio.work() as work:
+        assert lifecycle.claim(work.session, GenerationJob, worker="w", now=studio.clock(), lease_seconds=15)
 
 
 def refused(answer: Any) -> str:  # noqa: ANN401  # httpx2's
@@ -72,6 +83,50 @@ def test_what_was_cancelled_before_it_began_was_not_asked_for(team: Team) -> Non
     job = submit(team, seconds=30, takes=2).json()
     refused(submit(team, seconds=30))
     team.owner.ask("DELETE", f"/generate/{job['id']}")
+    assert submit(team, seconds=30, takes=2).status_code == 202
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+@pytest.mark.parametrize("who", ["owner", "admin"])
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_what_was_begun_stays_used_for_its_day_when_it_is_deleted(
+    team: Team, who: str, *, is_cancelled: bool
+) -> None:
+    set_share(team, max_minutes_a_day=1)
+    job = submit(team, seconds=25).json()
+    team.desk.clock.advance(3600)
+    assert submit(team, seconds=25).status_code == 202
+    begin(team)
+    if is_cancelled:
+        team.owner.ask("DELETE", f"/generate/{job['id']}")
+    assert team.ask(who, "DELETE", f"/prompts/{job['prompt_id']}").status_code == 204
+    assert submit(team, "admin", seconds=30, takes=4).status_code == 202  # it is the owner's share
+    refused(submit(team, seconds=11))
+    team.desk.clock.advance(23 * 3600 - 1)
+    refused(submit(team, seconds=11))
+    team.desk.clock.advance(1)
+    assert submit(team, seconds=25).status_code == 202
+    refused(submit(team, seconds=11))  # the job that is still there is an hour younger
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+def test_what_is_forgotten_within_its_day_stays_used(team: Team) -> None:
+    set_share(team, max_minutes_a_day=1)
+    job = submit(team, seconds=30).json()
+    begin(team)
+    team.owner.ask("DELETE", f"/generate/{job['id']}")
+    team.desk.clock.advance(3600)
+    deploy(team.desk, keep_finished_jobs_days=0.01)
+    studio: Studio = team.desk.client.app.state.studio  # type: ignore[attr-defined]  # of FastAPI
+    assert list(retention.retire(studio)) == [1]
+    assert team.owner.ask("GET", f"/generate/{job['id']}").status_code == 404
+    refused(submit(team, seconds=16, takes=2))
+
+
+def test_what_never_began_is_free_once_it_is_deleted(team: Team) -> None:
+    set_share(team, max_minutes_a_day=1)
+    job = submit(team, seconds=30, takes=2).json()
+    team.owner.ask("DELETE", f"/prompts/{job['prompt_id']}")
     assert submit(team, seconds=30, takes=2).status_code == 202
 
 

@@ -8,13 +8,14 @@ import sqlalchemy as sa
 
 from tests.audio.samples import make_sample
 from tests.rows import add_prompt, job_of
-from tests.studios import Clock
+from tests.studios import START, Clock
+from tests.users.people import add_person
 from text2song.audio.tables import AudioSample, DoomedBlob
 from text2song.db import registry
 from text2song.db.base import Base
 from text2song.generation import retention
 from text2song.generation.retention import Expired, count, retire, strong_references
-from text2song.generation.tables import GenerationJob, GenerationTake
+from text2song.generation.tables import GenerationJob, GenerationTake, UsedSeconds
 from text2song.prompts.tables import Prompt
 from text2song.studio import Studio
 
@@ -68,6 +69,23 @@ def test_old_finished_jobs_go_with_their_takes(studio: Studio) -> None:
     assert counted(kept) == Expired()
     assert all_of(studio, GenerationJob) == all_of(studio, GenerationTake) == 3
     assert all_of(studio, Prompt) == 2
+
+
+def test_what_deleted_jobs_used_goes_with_its_day(studio: Studio, clock: Clock) -> None:
+    ada = add_person(studio, "Ada")
+    with studio.work() as work:
+        for hours in (0, 1):
+            asked_at = clock.now - dt.timedelta(hours=hours)
+            work.session.add(UsedSeconds(user_id=ada.user_id, seconds=8, asked_at=asked_at))
+    clock.advance(DAY - 3601)
+    assert sum(retire(studio)) == 0
+    clock.advance(1)
+    assert sum(retire(studio)) == 1
+    with studio.read() as reader:
+        assert reader.session.scalars(sa.select(UsedSeconds.asked_at)).one() == START
+    clock.advance(3600)
+    assert sum(retire(studio)) == 1
+    assert all_of(studio, UsedSeconds) == 0
 
 
 def test_samples_of_forgotten_jobs_stay(studio: Studio) -> None:

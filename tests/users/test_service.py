@@ -56,6 +56,23 @@ def test_a_name_is_given_once(studio: Studio, ada: Person) -> None:
     assert refused.value.field == "name"
 
 
+@pytest.mark.databases("sqlite", "postgresql")
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [("Ada", ["ada", "ADA"]), ("Zoë", ["ZOË", "zoe\u0308"]), ("Strauß", ["STRAUSS"]), ("Ωmega", ["ωMEGA"])],
+)
+def test_a_name_is_one_person_s_however_it_is_written(studio: Studio, name: str, others: list[str]) -> None:
+    ada = add_person(studio, name)
+    for other in others:
+        with pytest.raises(Conflict, match=f"a user {name} already: choose another name"):
+            add_person(studio, other)
+        with studio.read() as reader:
+            found = queries.named(reader, other)
+        assert found is not None
+        assert (found.id, found.name) == (ada.user_id, name)
+    add_person(studio, "Zoe")  # a letter without its accent is another one
+
+
 def test_only_what_is_named_changes_and_the_audit_says_from_what_to_what(
     studio: Studio, eve: Person, ada: Person
 ) -> None:

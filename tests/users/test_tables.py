@@ -9,11 +9,13 @@ from text2song.studio import Studio
 from text2song.users.tables import User
 
 
-def test_a_name_belongs_to_one_user(studio: Studio) -> None:
+@pytest.mark.databases("sqlite", "postgresql")
+@pytest.mark.parametrize(("name", "other"), [("Ada", "Ada"), ("Ada", "ada"), ("Émile", "ÉMILE")])
+def test_a_name_belongs_to_one_user(studio: Studio, name: str, other: str) -> None:
     with studio.work() as work:
-        work.session.add(User(name="Ada", created_at=START))
+        work.session.add(User(name=name, created_at=START))
     with pytest.raises(IntegrityError), studio.work() as work:
-        work.session.add(User(name="Ada", created_at=START))
+        work.session.add(User(name=other, created_at=START))
 
 
 def test_what_a_user_wrote_keeps_the_user(studio: Studio) -> None:

@@ -46,6 +46,8 @@ class BucketAddress:
     """None: the role of this machine, for which obstore asks the cloud's own service."""
     authorities: bytes | None = field(default=None, repr=False)
     """Certificates (PEM) to trust beside the system's own."""
+    given_as: str = SETTING
+    """Where a person said so, for messages that have it corrected."""
 
     @property
     def host_url(self) -> str:
@@ -78,33 +80,55 @@ class BucketAddress:
         return f"the bucket {self.bucket} at {self.endpoint}"
 
 
-def address_of(url: str, environment: Mapping[str, str]) -> BucketAddress:
+class _NoBucket(Exception):
+    """Why a URL is none."""
+
+
+def address_of(url: str, environment: Mapping[str, str], *, name: str = SETTING) -> BucketAddress:
     """The bucket that `s3://...` means in this environment. Nothing is asked over the network.
+
+    `name` says in errors where the URL was given.
 
     Raises:
         InvalidSetting: when it cannot be one. The URL is not repeated in full: a secret may stand in it
             by mistake.
     """
     try:
+        return _address_of(url, environment, name=name)
+    except _NoBucket as reason:
+        raise InvalidSetting(
+            f"{name} is no bucket: {reason}. Write it like {_EXAMPLE}.", field=name
+        ) from None
+
+
+def _address_of(url: str, environment: Mapping[str, str], *, name: str) -> BucketAddress:
+    try:
         parts = urlsplit(url)
     except ValueError:
-        raise _refusal("it is not even a URL") from None
+        raise _NoBucket("it is not even a URL") from None
     options = _options(parts)
     bucket, prefix = _bucket(parts), parts.path.strip("/")
     if prefix and not _PREFIX.fullmatch(prefix):
-        raise _refusal("the prefix may have letters, digits, dots, dashes, underscores and single slashes")
+        raise _NoBucket("the prefix may have letters, digits, dots, dashes, underscores and single slashes")
     region = options.get("region") or _first(environment, _REGIONS) or DEFAULT_REGION
     if not _REGION.fullmatch(region):
-        raise _refusal("the region may have letters, digits and dashes")
+        raise _NoBucket("the region may have letters, digits and dashes")
     named = options.get("endpoint") or _first(environment, _ENDPOINTS)
     endpoint = named.rstrip("/") if named else f"https://s3.{region}.amazonaws.com"
     _require_endpoint(endpoint, allows_http=_truth(options, "allow_http", default=False))
     # a bucket with a dot in its name has no certificate of its own at AWS
     is_path_style = _truth(options, "path_style", default=bool(named) or "." in bucket)
     if not is_path_style and urlsplit(endpoint).path:
-        raise _refusal("an endpoint with a path needs path_style=true")
+        raise _NoBucket("an endpoint with a path needs path_style=true")
     return BucketAddress(
-        bucket, prefix, endpoint, region, is_path_style, _access_key(environment), _authorities(environment)
+        bucket,
+        prefix,
+        endpoint,
+        region,
+        is_path_style,
+        key=_access_key(environment),
+        authorities=_authorities(environment),
+        given_as=name,
     )
 
 
@@ -124,29 +148,29 @@ def is_loopback(host: str | None) -> bool:
 
 def _options(parts: SplitResult) -> dict[str, str]:
     if parts.fragment or "@" in parts.netloc:
-        raise _refusal(
+        raise _NoBucket(
             "a key or a fragment has no place in it: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     try:
         found = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
-        raise _refusal("behind the question mark stand name=value pairs") from None
+        raise _NoBucket("behind the question mark stand name=value pairs") from None
     unknown = sorted(set(found) - _OPTIONS)
     if unknown or any(len(values) > 1 for values in found.values()):
-        raise _refusal(f"it may have each of {', '.join(sorted(_OPTIONS))} once, and nothing else")
+        raise _NoBucket(f"it may have each of {', '.join(sorted(_OPTIONS))} once, and nothing else")
     return {name: values[0] for name, values in found.items()}
 
 
 def _bucket(parts: SplitResult) -> str:
     if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc):
-        raise _refusal("the name of a bucket has 2 to 63 letters, digits, dots, dashes and underscores")
+        raise _NoBucket("the name of a bucket has 2 to 63 letters, digits, dots, dashes and underscores")
     return parts.netloc
 
 
 def _truth(options: Mapping[str, str], name: str, *, default: bool) -> bool:
     text = options.get(name)
     if text is not None and text not in _TRUTHS:
-        raise _refusal(f"{name} is true or false")
+        raise _NoBucket(f"{name} is true or false")
     return default if text is None else _TRUTHS[text]
 
 
@@ -158,11 +182,11 @@ def _require_endpoint(endpoint: str, *, allows_http: bool) -> None:
         is_plain = False
         parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not is_plain:
-        raise _refusal(
+        raise _NoBucket(
             "the endpoint is scheme and host, such as https://s3.example.org or http://127.0.0.1:8333"
         )
     if parts.scheme == "http" and not allows_http and not is_loopback(parts.hostname):
-        raise _refusal(
+        raise _NoBucket(
             f"the endpoint {endpoint} would send every byte in the clear: use https://, or add "
             "allow_http=true where the network between is yours alone"
         )
@@ -201,7 +225,3 @@ def _authorities(environment: Mapping[str, str]) -> bytes | None:
 
 def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> str | None:
     return next((environment[name] for name in names if environment.get(name)), None)
-
-
-def _refusal(reason: str) -> InvalidSetting:
-    return InvalidSetting(f"{SETTING} is no bucket: {reason}. Write it like {_EXAMPLE}.", field=SETTING)

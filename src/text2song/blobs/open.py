@@ -40,16 +40,20 @@ def open_store(
     *,
     options: S3Options = S3Options(),  # noqa: B008 - frozen
     environment: Mapping[str, str] | None = None,
+    name: str = SETTING,
 ) -> BlobStore:
     """The store at `file:///absolute/folder` or `s3://bucket/prefix`; a bucket is not asked anything yet.
+
+    `name` says in errors where the URL was given.
 
     Raises:
         InvalidSetting: any other URL, or an AWS_* environment that cannot be.
         StorageFailed, StorageFull: the folder cannot be made.
     """
     if is_bucket(url):
-        return S3Blobs(address_of(url, os.environ if environment is None else environment), options)
-    return LocalBlobs(folder_of(url))
+        given = os.environ if environment is None else environment
+        return S3Blobs(address_of(url, given, name=name), options)
+    return LocalBlobs(folder_of(url, name=name))
 
 
 def is_bucket(url: str) -> bool:
@@ -57,8 +61,8 @@ def is_bucket(url: str) -> bool:
     return url.partition(":")[0].lower() == "s3"
 
 
-def folder_of(url: str) -> Path:
-    """The folder that a URL names. Nothing is opened or made.
+def folder_of(url: str, *, name: str = SETTING) -> Path:
+    """The folder that a URL names; `name` says in errors where it was given. Nothing is opened or made.
 
     Raises:
         InvalidSetting: any other URL. It is not repeated: whoever tries another scheme may have put a
@@ -66,21 +70,21 @@ def folder_of(url: str) -> Path:
     """
     scheme = url.partition(":")[0].lower()
     if scheme == "file":
-        return _folder(url)
+        return _folder(url, name=name)
     if scheme == "memory":
         raise InvalidSetting(
-            f"{SETTING} is {url!r}: no other process sees what is in memory, and it is gone when the studio "
+            f"{name} is {url!r}: no other process sees what is in memory, and it is gone when the studio "
             "ends. Use a folder, such as file:///srv/text2song/blobs.",
-            field=SETTING,
+            field=name,
         )
     raise InvalidSetting(
-        f"{SETTING} is of no known kind: use file:///absolute/folder, such as file:///srv/text2song/blobs, "
+        f"{name} is of no known kind: use file:///absolute/folder, such as file:///srv/text2song/blobs, "
         "or s3://bucket/prefix.",
-        field=SETTING,
+        field=name,
     )
 
 
-def _folder(url: str) -> Path:
+def _folder(url: str, *, name: str) -> Path:
     try:
         parts = urlsplit(url)
     except ValueError:  # a bracket in the wrong place
@@ -89,8 +93,8 @@ def _folder(url: str) -> Path:
     is_plain = parts.netloc in {"", "localhost"} and not parts.query and not parts.fragment
     if not is_plain or not folder.is_absolute() or "\0" in str(folder):
         raise InvalidSetting(
-            f"{SETTING} is {url!r}, which is no absolute folder: write it with three slashes, such as "
+            f"{name} is {url!r}, which is no absolute folder: write it with three slashes, such as "
             "file:///srv/text2song/blobs, and with %23 for # and %3F for ?.",
-            field=SETTING,
+            field=name,
         )
     return folder

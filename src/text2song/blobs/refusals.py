@@ -26,7 +26,7 @@ _UNREACHABLE: Final = (
     "No answer from {address}: see that its server runs and that its endpoint is right, then try again."
 )
 _MISSING: Final = (
-    "There is no bucket {address.bucket} at {address.endpoint}: make it, or correct TEXT2SONG_BLOBS_URL."
+    "There is no bucket {address.bucket} at {address.endpoint}: make it, or correct {address.given_as}."
 )
 _WRONG_KEY: Final = (
     "The key for {address} is wrong ({said}): correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and start "
@@ -38,7 +38,7 @@ _EXPIRED: Final = (
 )
 _CLOCK: Final = "The clock of this machine is not that of {address} ({said}): set it, best by NTP."
 _WRONG_REGION: Final = (
-    "The region of {address} is {region}, not {address.region} ({said}): set region= in TEXT2SONG_BLOBS_URL, "
+    "The region of {address} is {region}, not {address.region} ({said}): set region= in {address.given_as}, "
     "or AWS_REGION."
 )
 _FORBIDDEN: Final = (

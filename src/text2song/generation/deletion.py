@@ -2,12 +2,13 @@
 
 import uuid
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, delete, select
 
 from text2song.audio import queries as samples
 from text2song.audio import service as audio
 from text2song.errors import InUse
-from text2song.generation.tables import GenerationJob, GenerationTake
+from text2song.generation.quotas import DAY
+from text2song.generation.tables import GenerationJob, GenerationTake, UsedSeconds
 from text2song.jobs import lifecycle
 from text2song.prompts import service as prompts
 from text2song.studio import Work
@@ -31,7 +32,24 @@ def delete_prompt(work: Work, prompt_id: uuid.UUID) -> None:
             "others have asked for takes of this prompt while it was shared, and their jobs would go, too. "
             "Keep it to yourself instead: PATCH it to be private."
         )
+    delete_jobs(work, GenerationJob.prompt_id == prompt_id)
     prompts.delete(work, prompt)
+
+
+def delete_jobs(work: Work, which: ColumnElement[bool]) -> None:
+    """Delete jobs. Of those that were begun, what they used of their owners' minutes stays used.
+
+    The rows tell what they were as they go: somebody else may be deleting one, or a worker beginning it.
+    """
+    told = (GenerationJob.id, GenerationJob.user_id, GenerationJob.cost, GenerationJob.created_at)
+    gone = work.session.execute(delete(GenerationJob).where(which).returning(*told, GenerationJob.started_at))
+    since = work.clock() - DAY
+    work.session.add_all(
+        UsedSeconds(id=job.id, user_id=job.user_id, seconds=job.cost, asked_at=job.created_at)
+        for job in gone
+        if job.user_id is not None and job.started_at is not None and job.created_at > since
+    )
+    work.session.flush()
 
 
 def delete_sample(work: Work, audio_id: uuid.UUID) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from text2song.audio.tables import AudioSample
 from text2song.errors import QuotaExceeded
-from text2song.generation.tables import GenerationJob
+from text2song.generation.tables import GenerationJob, UsedSeconds
 from text2song.jobs.columns import JobStatus
 from text2song.studio import Work
 from text2song.users.tables import User
@@ -67,16 +67,21 @@ def _queued(work: Work, user_id: uuid.UUID) -> int:
 
 
 def _seconds_today(work: Work, user_id: uuid.UUID) -> float:
-    """Of all jobs but those that were cancelled before anything was made of them."""
+    """Of all jobs but those that were cancelled before anything was made of them; also of deleted ones."""
     since = work.clock() - DAY
-    asked = select(func.sum(GenerationJob.cost)).where(
+    of_jobs = select(func.sum(GenerationJob.cost)).where(
         GenerationJob.user_id == user_id,
         GenerationJob.id
         >= _earliest_id(since - _SLACK),  # a walk over the day's jobs, not over all of theirs
         GenerationJob.created_at > since,
         (GenerationJob.status != JobStatus.CANCELLED) | GenerationJob.started_at.is_not(None),
     )
-    return work.session.scalar(asked) or 0.0
+    of_deleted = select(func.sum(UsedSeconds.seconds)).where(
+        UsedSeconds.user_id == user_id, UsedSeconds.asked_at > since
+    )
+    # in one statement: a job that is deleted between two of them would be in neither
+    both = (func.coalesce(part.scalar_subquery(), 0.0) for part in (of_jobs, of_deleted))
+    return float(sum(work.session.execute(select(*both)).one()))
 
 
 def _bytes_kept(work: Work, user_id: uuid.UUID) -> int:

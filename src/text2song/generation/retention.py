@@ -1,7 +1,8 @@
 """What is kept for a while only, where the settings say so: finished jobs, and samples that nothing needs.
 
 Both are off unless somebody sets them. A sample that something immutable was built on stays, whatever its
-age; the database itself says what that is, by the foreign keys that lead to it.
+age; the database itself says what that is, by the foreign keys that lead to it. What deleted jobs have used
+of a day's share goes once the day is over, whatever is set.
 """
 
 import datetime as dt
@@ -18,7 +19,8 @@ from text2song.audio.tables import AudioSample
 from text2song.db import registry
 from text2song.errors import InUse, NotFound
 from text2song.generation import deletion
-from text2song.generation.tables import GenerationJob
+from text2song.generation.quotas import DAY
+from text2song.generation.tables import GenerationJob, UsedSeconds
 from text2song.jobs.columns import FINAL
 from text2song.studio import Reader, Studio
 
@@ -59,12 +61,13 @@ def retire(studio: Studio) -> Iterator[int]:
     """
     yield from _retire_jobs(studio)
     yield from _retire_samples(studio)
+    yield from _retire_used_seconds(studio)
 
 
 def _retire_jobs(studio: Studio) -> Iterator[int]:
     for ids in _pieces(studio, _jobs, GenerationJob.id):
         with studio.work() as work:
-            work.session.execute(sa.delete(GenerationJob).where(GenerationJob.id.in_(ids)))
+            deletion.delete_jobs(work, GenerationJob.id.in_(ids))
         log.info("finished jobs are no longer kept", jobs=len(ids))
         yield len(ids)
 
@@ -74,6 +77,13 @@ def _retire_samples(studio: Studio) -> Iterator[int]:
         gone = sum(_retire_sample(studio, audio_id) for audio_id in ids)
         log.info("samples are no longer kept", samples=gone)
         yield gone
+
+
+def _retire_used_seconds(studio: Studio) -> Iterator[int]:
+    for ids in _pieces(studio, _used_seconds, UsedSeconds.id):
+        with studio.work() as work:
+            work.session.execute(sa.delete(UsedSeconds).where(UsedSeconds.id.in_(ids)))
+        yield len(ids)
 
 
 def _pieces(
@@ -111,6 +121,10 @@ def _jobs(reader: Reader) -> Select[Any] | None:
         return None
     is_old = GenerationJob.finished_at <= reader.clock() - dt.timedelta(days=days)
     return select(GenerationJob.id).where(GenerationJob.status.in_(FINAL), is_old)
+
+
+def _used_seconds(reader: Reader) -> Select[Any]:
+    return select(UsedSeconds.id).where(UsedSeconds.asked_at <= reader.clock() - DAY)
 
 
 def _samples(reader: Reader) -> Select[Any] | None:

@@ -57,6 +57,24 @@ class GenerationJob(JobColumns, Owned, Base):
 # In the order of a page, however long ago the prompt was used.
 Index(None, GenerationJob.prompt_id, GenerationJob.id)
 Index(None, GenerationJob.prompt_id, GenerationJob.status, GenerationJob.id)
+# Of one status, for those who see only their own and what is shared (see `users.ownership.page`).
+Index(None, GenerationJob.user_id, GenerationJob.status, GenerationJob.id)
+Index(None, GenerationJob.visibility, GenerationJob.status, GenerationJob.id)
+
+
+class UsedSeconds(Identified, Base):
+    """What a deleted job has used of its owner's minutes: it counts until the job would be a day old.
+
+    Its id is the job's, so no job counts twice.
+    """
+
+    __tablename__ = "used_seconds"
+    __table_args__ = (Index(None, "user_id", "asked_at"),)
+
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"))
+    seconds: Mapped[float]
+    """Of audio."""
+    asked_at: Mapped[dt.datetime]
 
 
 class GenerationTake(Identified, Base):

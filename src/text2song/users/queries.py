@@ -10,7 +10,7 @@ from text2song.db import rows
 from text2song.db.pages import RowPage, newest_first
 from text2song.studio import Reader
 from text2song.users.schemas import AuditEntryOut, KeyOut, UserOut
-from text2song.users.tables import ApiKey, AuditEntry, User
+from text2song.users.tables import ApiKey, AuditEntry, User, fold
 
 _USERS: Final = rows.Place("user", "/users")
 _KEYS: Final = rows.Place("key", "/keys")
@@ -31,8 +31,12 @@ def find(reader: Reader, *, cursor: str | None, limit: int) -> RowPage[User]:
 
 
 def named(reader: Reader, name: str) -> User | None:
-    """The person of that name."""
-    return reader.session.scalar(select(User).where(User.name == name))
+    """The person of that name, in capitals or not; of two who had it before, the one who writes it so."""
+    folded = fold(name)
+    may_be = (User.folded_name == folded) | User.folded_name.is_(None)
+    people = reader.session.scalars(select(User).where(may_be).order_by(User.id))
+    of_that_name = [user for user in people if fold(user.name) == folded]
+    return next((user for user in of_that_name if user.name == name), next(iter(of_that_name), None))
 
 
 def get_key(reader: Reader, key_id: uuid.UUID) -> ApiKey:

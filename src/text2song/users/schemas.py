@@ -32,7 +32,7 @@ class UserIn(WireModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.USER_IN]})
 
-    name: Name
+    name: Name = Field(description="Nobody else has it, in capitals or not: `ada` is `Ada`.")
     role: RoleName = "creator"
     is_expert: StrictBool = Field(default=False, description="Whether their feedback counts as an expert's.")
     max_queued_jobs: Whole | None = Field(default=None, ge=0, le=QUOTA_LIMIT, description=_QUEUED)

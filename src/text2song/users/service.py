@@ -22,11 +22,11 @@ def create(work: Work, body: UserIn) -> User:
     """Add a person, who has no key yet.
 
     Raises:
-        Conflict: when somebody has that name.
+        Conflict: when somebody has that name, in capitals or not.
     """
     name = clean_text(body.name, name="name", limit=NAME_LIMIT)
-    if queries.named(work, name) is not None:
-        raise _taken(name)
+    if (other := queries.named(work, name)) is not None:
+        raise _taken(other.name)
     stored = {column: getattr(body, column) for column in _STORED}
     user = User(name=name, created_at=work.clock(), **stored)
     work.session.add(user)

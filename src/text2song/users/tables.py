@@ -1,14 +1,31 @@
 """The tables of people, their keys and sessions, and of what admins did."""
 
 import datetime as dt
+import unicodedata
 import uuid
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, false
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
 from text2song.actors import Role
 from text2song.db.base import Base, Identified, JsonDocument
+
+
+def fold(name: str) -> str:
+    """The same for all names that differ only in case, or in how their accents are put together.
+
+    Here and not in the database: SQLite knows no case but that of ASCII, PostgreSQL that of its locale.
+
+    >>> fold("ZOË") == fold("zoe\u0308"), fold("Strauß") == fold("STRAUSS"), fold("Zoe") == fold("Zoë")
+    (True, True, False)
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _folded(context: DefaultExecutionContext) -> str:
+    return fold(context.get_current_parameters()["name"])  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
 class User(Identified, Base):
@@ -17,6 +34,8 @@ class User(Identified, Base):
     __tablename__ = "users"
 
     name: Mapped[str] = mapped_column(String(100), unique=True)
+    folded_name: Mapped[str | None] = mapped_column(String(300), default=_folded, unique=True, index=True)
+    """None for whom a version that knows nothing of it has added, and for a second one from before it."""
     role: Mapped[str] = mapped_column(String(16), default=Role.CREATOR, server_default=Role.CREATOR.value)
     is_expert: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[dt.datetime]

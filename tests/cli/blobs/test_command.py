@@ -55,12 +55,17 @@ def test_places_that_cannot_be_are_told(console: Console, tmp_path: Path) -> Non
         (absent, here, 4, "here is no folder"),
         (absent.replace("file", "FILE"), here, 4, "here is no folder"),
         (here, f"{here}/", 2, "the same place"),
-        ("ftp://here", here, 3, "no known kind"),
-        (here, "nowhere", 3, "no known kind"),
+        ("ftp://here", here, 3, "FROM_URL is of no known kind"),
+        (here, "nowhere", 3, "TO_URL is of no known kind"),
+        ("file:blobs", here, 3, "FROM_URL is 'file:blobs', which is no absolute folder"),
+        (here, "memory:", 3, "TO_URL is 'memory:'"),
+        ("s3://a", here, 3, "FROM_URL is no bucket"),
+        (here, "s3://songs?endpoint=nowhere", 3, "TO_URL is no bucket"),
     ):
         said = console.run("blobs", "copy", source, target)
         assert said.code == code, said.err
         assert words in said.err
+        assert "TEXT2SONG_BLOBS_URL" not in said.err
     assert not (tmp_path / "absent").exists()
 
 

@@ -50,6 +50,7 @@ def test_a_key_is_revoked_by_its_id_or_its_first_letters(home: Console, by: str)
     [
         (("add", "Bob"), 4, "there is no user 'Bob'"),
         (("add", "Ada", "--for", " "), 2, "--for is empty"),
+        (("add", "Ada", "--scope", "fly"), 2, "--scope is read, rate, create or admin, not 'fly'."),
         (("list", "Bob"), 4, "there is no user 'Bob'"),
         (("revoke", "t2s_nothing1"), 4, "no key is or begins with 't2s_nothing1'"),
         (("revoke", "t2s_"), 4, "text2song key list"),

@@ -7,6 +7,8 @@ import pytest
 from tests.cli.console import Console
 from tests.studios import furnish
 
+SINGER = "--role is admin, creator or rater, not 'singer'."
+
 
 @pytest.fixture(name="home")
 def make_home(tmp_path: Path, _migrated_database: Path) -> Console:
@@ -49,9 +51,12 @@ def test_without_a_role_somebody_creates(home: Console) -> None:
     ("arguments", "code", "error", "words"),
     [
         (("add", "Ada"), 1, "conflict", "a user Ada already"),
+        (("add", "ADA"), 1, "conflict", "a user Ada already: choose another name"),
         (("add", " "), 2, "invalid_input", "NAME is empty"),
         (("add", "x" * 101), 2, "invalid_input", "NAME is too long"),
         (("add", "Bob", "--admin", "--role", "rater"), 2, "invalid_input", "contradict each other"),
+        (("add", "Bob", "--role", "singer"), 2, "invalid_input", SINGER),
+        (("set", "Ada", "--role", "singer"), 2, "invalid_input", SINGER),
         (("set", "Ada"), 2, "invalid_input", "say what to change"),
         (("set", "Bob", "--role", "rater"), 4, "not_found", "text2song user list"),
         (
@@ -99,6 +104,13 @@ def test_somebody_is_shut_out_and_let_in_again(home: Console) -> None:
         key["revoked_at"] is None for key in home.run("key", "list", "Ada", "--json").document()["keys"]
     ] == [False]
     assert home.run("user", "activate", "Ada").out.split() == ["Ada", "creator"]
+
+
+def test_a_name_is_found_in_capitals_or_not(home: Console) -> None:
+    home.run("user", "add", "Émile")
+    assert home.run("user", "set", "ÉMILE", "--role", "rater").out.split() == ["Émile", "rater"]
+    assert "a key of Émile's" in home.run("key", "add", "émile").err
+    assert len(home.run("key", "list", "émile", "--json").document()["keys"]) == 2
 
 
 def test_where_there_is_nobody_that_is_said(home: Console) -> None:

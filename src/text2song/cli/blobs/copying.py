@@ -12,6 +12,8 @@ from text2song.cli.answer import Answer
 from text2song.errors import InvalidInput, NotFound
 
 MEGABYTE: Final = 1_000_000
+SOURCE: Final = "FROM_URL"
+TARGET: Final = "TO_URL"
 
 
 def copy(answer: Answer, *, source_url: str, target_url: str, checks_all: bool) -> None:
@@ -25,15 +27,16 @@ def copy(answer: Answer, *, source_url: str, target_url: str, checks_all: bool) 
     """
     settings = opening.settings_for(answer, is_service=False)
     if source_url.rstrip("/") == target_url.rstrip("/"):
-        raise InvalidInput("FROM_URL and TO_URL are the same place: name another one.")
+        raise InvalidInput(f"{SOURCE} and {TARGET} are the same place: name another one.")
     _require_there(source_url)
 
     def tell(done: CopiedBlobs) -> None:
         if not answer.is_json:
             answer.notice(f"{done.copied + done.kept:,} files, {done.copied_bytes / MEGABYTE:,.1f} MB copied")
 
-    source = open_store(source_url)
-    target = open_store(target_url, options=S3Options(encryption=settings.blobs_encryption))
+    options = S3Options(encryption=settings.blobs_encryption)
+    source = open_store(source_url, name=SOURCE)
+    target = open_store(target_url, options=options, name=TARGET)
     done = copying.copy(source, target, folders=FOLDERS, verifies_all=checks_all, watch=tell)
     text = (
         f"Copied {done.copied:,} files ({done.copied_bytes / MEGABYTE:,.1f} MB) and compared their digests; "
@@ -44,5 +47,5 @@ def copy(answer: Answer, *, source_url: str, target_url: str, checks_all: bool) 
 
 def _require_there(url: str) -> None:
     """A folder is made where it is opened; one that is not there holds nothing to copy."""
-    if not is_bucket(url) and not (folder := folder_of(url)).is_dir():
+    if not is_bucket(url) and not (folder := folder_of(url, name=SOURCE)).is_dir():
         raise NotFound(f"there is no folder {folder}: name the one that holds the bytes now.")

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from text2song.actors import Permission
 from text2song.cli.answer import JsonFlag, answering
 from text2song.cli.plain_help import PlainCommand, PlainGroup
 
@@ -16,13 +15,12 @@ Label = Annotated[
     str, typer.Option("--for", help="What it is for, so that one knows which to revoke.", metavar="WORDS")
 ]
 Scopes = Annotated[
-    list[Permission] | None,
+    list[str] | None,
     typer.Option(
         "--scope",
         help="What it is good for: read, rate, create or admin; give it again for another. All that its "
         "owner may do where left out.",
         metavar="SCOPE",
-        show_choices=False,
     ),
 ]
 Days = Annotated[

@@ -8,7 +8,7 @@ from typing import Any
 from text2song.actors import Permission
 from text2song.cli.answer import Answer
 from text2song.cli.opening import opened_studio, settings_for
-from text2song.cli.user.people import body_of, named
+from text2song.cli.user.people import body_of, named, one_of
 from text2song.db.pages import MAX_LIMIT
 from text2song.errors import InvalidInput, NotFound
 from text2song.studio import Reader
@@ -17,24 +17,24 @@ from text2song.users.schemas import KeyIn
 from text2song.users.tables import ApiKey
 
 
-def add(
-    answer: Answer, *, owner: str, label: str, scopes: Sequence[Permission] | None, days: int | None
-) -> None:
+def add(answer: Answer, *, owner: str, label: str, scopes: Sequence[str] | None, days: int | None) -> None:
     """Make a key for somebody.
 
     Raises:
+        InvalidInput: a scope is none.
         NotFound: nobody has that name.
         Conflict: they are deactivated, or have too many keys.
     """
+    chosen = [one_of(Permission, scope, option="--scope") for scope in scopes or ()]
     settings = settings_for(answer, is_service=False)
     with opened_studio(settings, answer=answer) as studio, studio.work() as work:
         user = named(work, owner)
         ends_at = work.clock() + dt.timedelta(days=days) if days is not None else None
-        asked = {"name": label, "scopes": list(scopes) if scopes else None, "expires_at": ends_at}
+        asked = {"name": label, "scopes": chosen or None, "expires_at": ends_at}
         body = body_of(KeyIn, {**asked, "user_id": user.id}, options={"name": "--for"})
         key, secret = keys.create(work, body)
         told = {"key": secret, **_told(key)}
-    answer.notice(f"This is a key of {owner}'s; it is told this once:")
+    answer.notice(f"This is a key of {user.name}'s; it is told this once:")
     answer.give(told, text=secret)
 
 

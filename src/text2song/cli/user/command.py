@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from text2song.actors import Role
 from text2song.cli.answer import JsonFlag, answering
 from text2song.cli.plain_help import PlainCommand, PlainGroup
 
@@ -12,12 +11,9 @@ app = typer.Typer(cls=PlainGroup, no_args_is_help=True, help="The people who may
 
 Name = Annotated[str, typer.Argument(help="The person's name.", metavar="NAME")]
 RoleOption = Annotated[
-    Role | None,
-    typer.Option(help="admin, creator or rater; creator where left out.", metavar="ROLE", show_choices=False),
+    str | None, typer.Option(help="admin, creator or rater; creator where left out.", metavar="ROLE")
 ]
-NewRole = Annotated[
-    Role | None, typer.Option(help="admin, creator or rater.", metavar="ROLE", show_choices=False)
-]
+NewRole = Annotated[str | None, typer.Option(help="admin, creator or rater.", metavar="ROLE")]
 Admin = Annotated[bool, typer.Option("--admin", help="Short for --role admin.")]
 Expert = Annotated[bool, typer.Option("--expert", help="Their feedback counts as an expert's.")]
 Expertise = Annotated[

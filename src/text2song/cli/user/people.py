@@ -1,6 +1,7 @@
 """What the `user` commands do, by the services that the API calls."""
 
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -24,18 +25,20 @@ NO_ADMIN: Final = (
     "`text2song user set {name} --role admin` makes {name} one."
 )
 BodyT = TypeVar("BodyT", bound=WireModel)
+WordT = TypeVar("WordT", bound=StrEnum)
 
 
-def add(answer: Answer, *, name: str, role: Role | None, is_admin: bool, is_expert: bool) -> None:
+def add(answer: Answer, *, name: str, role: str | None, is_admin: bool, is_expert: bool) -> None:
     """Add a person with a first key.
 
     Raises:
-        InvalidInput: the name cannot be one, or the role is said twice.
+        InvalidInput: the name cannot be one, the role is none, or is said twice.
         Conflict: somebody has that name.
     """
-    if is_admin and role not in {None, Role.ADMIN}:
+    named = one_of(Role, role, option="--role") if role is not None else None
+    if is_admin and named not in {None, Role.ADMIN}:
         raise InvalidInput(f"--admin and --role {role} contradict each other: leave out one.", field="--role")
-    chosen = Role.ADMIN if is_admin else role or Role.CREATOR
+    chosen = Role.ADMIN if is_admin else named or Role.CREATOR
     asked = {"name": name, "role": chosen.value, "is_expert": is_expert}
     body = body_of(UserIn, asked, options={"name": "NAME"})
     settings = settings_for(answer, is_service=False)
@@ -66,19 +69,19 @@ def change(
     answer: Answer,
     *,
     name: str,
-    role: Role | None,
+    role: str | None,
     is_expert: bool | None,
     shares: Mapping[str, str | None],
 ) -> None:
     """Change what was said.
 
     Raises:
-        InvalidInput: nothing was said, or a share is no number.
+        InvalidInput: nothing was said, the role is none, or a share is no number.
         NotFound: nobody has that name.
         Conflict: no admin would be left.
     """
     wanted: dict[str, Any] = {name: _share(name, text) for name, text in shares.items() if text is not None}
-    wanted |= {"role": role.value} if role is not None else {}
+    wanted |= {"role": one_of(Role, role, option="--role").value} if role is not None else {}
     wanted |= {"is_expert": is_expert} if is_expert is not None else {}
     if not wanted:
         raise InvalidInput("say what to change, such as --role rater.", field="--role")
@@ -109,8 +112,21 @@ def body_of(body: type[BodyT], asked: Mapping[str, Any], *, options: Mapping[str
         raise InvalidInput(f"{option} {first.message}.", field=option) from error
 
 
+def one_of(kind: type[WordT], text: str, *, option: str) -> WordT:
+    """The word of that kind. Typer could look for it too, and tells of its own inside where there is none.
+
+    Raises:
+        InvalidInput: it is none of them.
+    """
+    words = list(kind)
+    if text not in words:
+        told = f"{', '.join(words[:-1])} or {words[-1]}"
+        raise InvalidInput(f"{option} is {told}, not {text!r}.", field=option)
+    return kind(text)
+
+
 def named(reader: Reader, name: str) -> User:
-    """The person of that name.
+    """The person of that name, in capitals or not.
 
     Raises:
         NotFound: there is none.
