@@ -24,8 +24,9 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _folded(context: DefaultExecutionContext) -> str:
-    return fold(context.get_current_parameters()["name"])  # type: ignore[no-untyped-call]  # SQLAlchemy's
+def _folded(context: DefaultExecutionContext) -> str | None:
+    name = context.get_current_parameters().get("name")  # type: ignore[no-untyped-call]  # SQLAlchemy's
+    return None if name is None else fold(name)  # the database refuses a user without one
 
 
 class User(Identified, Base):
