@@ -1,10 +1,15 @@
 """What a worker asks of a music model, in words that need no torch.
 
-Legend: K codebooks, T frames. A *row* is one take in the making, at its index in the batch.
+A *row* is one take in the making; a *batch* is the rows that are made at the same time. A row enters
+when there is room and leaves when it has its end or is no longer wanted, between any two frames of the
+others (continuous batching), and its codes never depend on who else is there.
+
+Legend: K codebooks, T frames.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,18 +72,24 @@ class GeneratedTake:
     """The sentence as the text encoder read it."""
 
 
+class Stage(StrEnum):
+    """Where a row is on its way."""
+
+    ENTERING = "entering"
+    """Waits for its first frame."""
+    COMPOSING = "composing"
+    """Its codes are drawn."""
+    RENDERING = "rendering"
+    """Its codes become sound."""
+
+
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a batch is."""
+class RowProgress:
+    """How far one row is."""
 
-    stage: str
-    """`composing` while codes are drawn, `rendering` while they become sound."""
-    frames: tuple[int, ...]
-    """Frames done, by row."""
-
-
-Watch = Callable[[Progress], Collection[int]]
-"""Called at each frame, cheaply; answers the rows that are no longer wanted."""
+    stage: Stage
+    frames: int
+    """Frames whose codes are drawn. Less than before where a row had to begin anew for want of memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,13 +100,44 @@ class RowResult:
     outcome: GeneratedTake | StudioError
 
 
-class MusicModel(Protocol):
-    """A loaded model.
+class Batch(Protocol):
+    """The rows that one model has in the making. One thread at a time may use it."""
 
-    `generate` yields each row's result as soon as that row is finished, in any order. A row that
-    the watch drops is not yielded. An error in one row is that row's outcome and leaves the others
-    alone. The codes of a row are a function of its spec alone, never of the batch around it.
-    """
+    @property
+    def rows(self) -> Mapping[int, RowProgress]:
+        """Every row that has entered and neither ended nor left, in the order of entering."""
+        ...
+
+    def has_room_for(self, spec: GenerationSpec) -> bool:
+        """Whether a row of this kind may enter now, beside those that are there.
+
+        True whenever nobody is there: a row that does not fit even alone is told so as its outcome.
+        """
+        ...
+
+    def enter(self, spec: GenerationSpec) -> int:
+        """Take in a row; answers its number, which no other row of this batch ever has.
+
+        Raises:
+            ValueError: there is no room for it.
+        """
+        ...
+
+    def leave(self, row: int) -> None:
+        """Drop a row that is no longer wanted: it has no result. One that is not there is no error."""
+        ...
+
+    def advance(self) -> Sequence[RowResult]:
+        """Bring every row on by one frame or one piece of sound; answers those that have their end.
+
+        An error in one row is that row's outcome and leaves the others alone. Where memory runs out the
+        youngest rows begin anew once there is room; only a row that does not fit alone ends by it.
+        """
+        ...
+
+
+class MusicModel(Protocol):
+    """A loaded model."""
 
     @property
     def info(self) -> ModelInfo:
@@ -107,6 +149,19 @@ class MusicModel(Protocol):
         """Rows that one batch can hold."""
         ...
 
-    def generate(self, specs: Sequence[GenerationSpec], *, watch: Watch) -> Iterator[RowResult]:
-        """Make a take for each spec, at most `capacity` of them."""
+    def open_batch(self) -> Batch:
+        """An empty batch; a model has one at a time."""
         ...
+
+
+def play(model: MusicModel, specs: Sequence[GenerationSpec]) -> Iterator[RowResult]:
+    """Make a take for each spec, in as full a batch as fits; each result, by the spec's index, as it ends."""
+    batch = model.open_batch()
+    index_of: dict[int, int] = {}
+    waiting = list(enumerate(specs))[::-1]
+    while waiting or batch.rows:
+        while waiting and batch.has_room_for(waiting[-1][1]):
+            index, spec = waiting.pop()
+            index_of[batch.enter(spec)] = index
+        for result in batch.advance():
+            yield RowResult(index_of.pop(result.row), result.outcome)
