@@ -10,6 +10,7 @@ from transformers import EncodecConfig, MusicgenDecoderConfig, T5Config
 from tests.model.tiny import configured
 from text2song.errors import ModelCorrupt, ModelUnsupported, StudioError
 from text2song.model.configuration import read_configuration
+from text2song.model.delay import offsets_for
 from text2song.model.shapes import CodecShape, DecoderShape, TextEncoderShape
 
 
@@ -102,6 +103,7 @@ REFUSED: list[tuple[str, dict[str, Any], type[StudioError], str]] = [
     ("text_encoder", {"d_model": 1.5}, ModelCorrupt, "d_model is 1.5"),
     ("decoder", {"activation_function": "relu"}, ModelUnsupported, "activation_function is 'relu'"),
     ("decoder", {"vocab_size": 4096}, ModelCorrupt, "do not fit together"),  # codes that the codec has not
+    ("decoder", {"max_position_embeddings": 3}, ModelCorrupt, "do not fit together"),  # no room for a frame
     ("audio_encoder", {"norm_type": "time_group_norm"}, ModelUnsupported, "norm_type is 'time_group_norm'"),
     ("audio_encoder", {"pad_mode": "circular"}, ModelUnsupported, "plays only reflect and constant"),
     ("audio_encoder", {"chunk_length_s": 1.0}, ModelUnsupported, "cuts its sound"),
@@ -129,3 +131,28 @@ def test_what_the_studio_cannot_play_is_refused_before_any_weight_is_read(
 def test_each_channel_has_its_share_of_the_codebooks(tmp_path: Path, channels: int) -> None:
     values = {"audio_channels": channels, "num_codebooks": 4 * channels}
     assert configured(tmp_path, part="decoder", values=values).codec.codebooks == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "window_frames", "kept_frames", "max_duration_seconds"),
+    [
+        ({}, 1500, 600, 30.0),
+        ({"audio_channels": 2, "num_codebooks": 8}, 1500, 600, 30.0),
+        ({"max_position_embeddings": 1503}, 1500, 600, 30.0),
+        ({"max_position_embeddings": 1003}, 1000, 400, 20.0),
+        ({"max_position_embeddings": 4}, 1, 0, 0.02),
+    ],
+)
+def test_a_window_is_of_the_trained_length_or_as_the_position_table_allows(
+    tmp_path: Path,
+    values: dict[str, Any],
+    window_frames: int,
+    kept_frames: int,
+    max_duration_seconds: float,
+) -> None:
+    found = configured(tmp_path, part="decoder", values=values)
+    assert (found.window_frames, found.kept_frames) == (window_frames, kept_frames)
+    assert found.max_duration_seconds == max_duration_seconds
+    assert found.decoder.last_offset == max(
+        offsets_for(found.decoder.codebooks, channels=found.decoder.channels)
+    )

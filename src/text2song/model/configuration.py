@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from text2song.errors import ModelCorrupt, ModelMissing, ModelUnsupported
+from text2song.model.protocol import frames_in
 from text2song.model.shapes import CodecShape, DecoderShape, PadMode, TextEncoderShape
 
 CONFIG_NAME: Final = "config.json"
@@ -23,6 +24,8 @@ _IS_GATED: Final = {"relu": False, "gated-gelu": True}
 _PAD_MODES: Final[tuple[PadMode, ...]] = ("reflect", "constant")
 TRAINED_DURATION_SECONDS: Final = 30.0
 """MusicGen was trained on clips of at most 30 s and knows nothing of longer ones."""
+KEPT_DURATION_SECONDS: Final = 12.0
+"""Of a longer take, what each next window begins with: audiocraft's default, an `extend_stride` of 18 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,25 @@ class ModelConfiguration:
     @property
     def max_duration_seconds(self) -> float:
         """The trained length, or less where the position table is shorter."""
-        last_offset = (self.decoder.codebooks - 1) // self.decoder.channels
-        frames = self.decoder.positions - last_offset
-        return min(TRAINED_DURATION_SECONDS, frames / self.frame_rate)
+        return min(TRAINED_DURATION_SECONDS, self._position_frames / self.frame_rate)
+
+    @property
+    def window_frames(self) -> int:
+        """Frames that the model may see at once: of the trained length, or as the position table allows."""
+        return min(frames_in(TRAINED_DURATION_SECONDS, frame_rate=self.frame_rate), self._position_frames)
+
+    @property
+    def kept_frames(self) -> int:
+        """Frames of a window that the next one begins with, of a take that is longer than one window.
+
+        12 of 30 s; the same share of a window that the position table makes shorter.
+        """
+        return int(self.window_frames * KEPT_DURATION_SECONDS / TRAINED_DURATION_SECONDS)
+
+    @property
+    def _position_frames(self) -> int:
+        """Frames whose steps, with those by which the last codebook is late, the position table holds."""
+        return self.decoder.positions - self.decoder.last_offset
 
 
 def read_configuration(folder: Path) -> ModelConfiguration:
@@ -193,6 +212,7 @@ def _decoder_shape(part: Mapping[str, Any], folder: Path) -> DecoderShape:
         positions=_whole(part, "max_position_embeddings", 2048, folder),
     )
     fits = shape.width % shape.heads == 0 and shape.codebooks % shape.channels == 0
+    fits = fits and shape.positions > shape.last_offset  # or not one frame would have room
     if not fits or shape.channels > 2 or shape.codebook_size > 2**15 - 1:
         raise _at_odds(shape, folder)
     return shape

@@ -54,6 +54,11 @@ class DecoderShape:
         return self.width // self.heads
 
     @property
+    def last_offset(self) -> int:
+        """Steps by which the last codebook is late (see `delay.py`)."""
+        return (self.codebooks - 1) // self.channels
+
+    @property
     def special(self) -> int:
         """The token that stands wherever no code does."""
         return self.codebook_size
