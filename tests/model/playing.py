@@ -1,6 +1,6 @@
 """Takes, batches and altered models for the tests of the model layer."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copytree
 
@@ -8,18 +8,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from text2song.errors import StudioError
-from text2song.model.protocol import GeneratedTake, MusicModel, Progress
+from text2song.model.protocol import GeneratedTake, MusicModel, play
 from text2song.music.spec import GenerationSpec
 
 SPEC = GenerationSpec(sentence="a slow walk home, lo-fi", seed=7, duration_seconds=0.6)
 
 
-def keep_all(_: Progress) -> Collection[int]:
-    return ()
-
-
 def results(model: MusicModel, specs: Sequence[GenerationSpec]) -> dict[int, GeneratedTake | StudioError]:
-    return {result.row: result.outcome for result in model.generate(specs, watch=keep_all)}
+    return {result.row: result.outcome for result in play(model, specs)}
 
 
 def takes(model: MusicModel, specs: Sequence[GenerationSpec]) -> list[GeneratedTake]:

@@ -15,12 +15,14 @@ from transformers.models.musicgen.modeling_musicgen import MusicgenSinusoidalPos
 
 from text2song.model.checkpoint import open_checkpoint
 from text2song.model.configuration import read_configuration
-from text2song.model.decoder import Decoder, Track, module_shapes, position_table
+from text2song.model.decoder import Decoder, module_shapes, position_table
 from text2song.model.delay import delayed, offsets_for
-from text2song.model.linear import Backend
+from text2song.model.precision import ORACLE, Precision, precision_for
 from text2song.model.shapes import DecoderShape
 from text2song.model.text import TextReader
+from text2song.model.track import Track
 
+PACKED = precision_for("float32", device=torch.device("cpu"))
 SENTENCE = "a slow walk home, lo-fi, 84 bpm"
 
 
@@ -64,7 +66,7 @@ def replayed(decoder: Decoder, text: torch.Tensor, codes: torch.Tensor, *, is_gu
     steps = delayed(codes, offsets=offsets, special=2048)
     track = decoder.open_track(text, steps=steps.shape[1], is_guided=is_guided)
     columns = range(steps.shape[1] - 1)
-    return torch.stack([decoder.step(steps[None, :, c], tracks=[track])[0] for c in columns])
+    return torch.stack([decoder.step([steps[:, c : c + 1].T], tracks=[track])[0] for c in columns])
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,13 @@ def ours(noise_folder: Path) -> Ours:
         def read(name: str, shape: tuple[int, ...]) -> torch.Tensor:
             return checkpoint.read(name, shape=shape)
 
-        def decoder(backend: Backend) -> Decoder:
-            return Decoder(configuration.decoder, read=read, backend=backend, dtype=torch.float32)
+        def decoder(precision: Precision) -> Decoder:
+            return Decoder(configuration.decoder, read=read, precision=precision)
 
         reader = TextReader(
             noise_folder, shape=configuration.text_encoder, width=configuration.decoder.width, read=read
         )
-        return Ours(reader, decoder("plain"), decoder("packed"))
+        return Ours(reader, decoder(ORACLE), decoder(PACKED))
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -149,7 +151,7 @@ def wide() -> Decoder:
         deviation = 1.0 if len(shape) == 1 or "embed" in name else shape[1] ** -0.5
         return torch.randn(shape, generator=chance) * deviation
 
-    return Decoder(SHAPE, read=make, backend="packed", dtype=torch.float32)
+    return Decoder(SHAPE, read=make, precision=PACKED)
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def run_together(
         here = [i for i in range(len(scripts)) if late[i] <= now < late[i] + steps]
         if not here:
             continue
-        tokens = torch.stack([scripts[i].tokens(now - late[i]) for i in here])
+        tokens = [scripts[i].tokens(now - late[i])[None] for i in here]
         for i, row in zip(here, decoder.step(tokens, tracks=[tracks[i] for i in here]), strict=True):
             logits[i].append(row)
     return logits
@@ -211,6 +213,6 @@ def test_a_row_reads_its_sentence_and_its_past(wide: Decoder) -> None:
     assert not torch.equal(first[2][0], first[2][1])  # the null stream reads no sentence
     track = Script(seed=1, is_guided=True).open(wide)
     for _ in range(2):
-        wide.step(Script(seed=9, is_guided=True).tokens(0)[None], tracks=[track])
-    other_past = wide.step(Script(seed=1, is_guided=True).tokens(2)[None], tracks=[track])[0]
+        wide.step([Script(seed=9, is_guided=True).tokens(0)[None]], tracks=[track])
+    other_past = wide.step([Script(seed=1, is_guided=True).tokens(2)[None]], tracks=[track])[0]
     assert not torch.equal(first[2], other_past)

@@ -20,7 +20,7 @@ from text2song.model.incoming import in_turn, incoming_for
 from text2song.model.manifest import UNTRAINED, Manifest
 from text2song.model.musicgen import MusicGen
 from text2song.model.noise import build_noise_model
-from text2song.model.protocol import GeneratedTake
+from text2song.model.protocol import GeneratedTake, play
 from text2song.model.weights import fingerprint
 from text2song.music.spec import GenerationSpec
 from text2song.names import NOISE_MODEL
@@ -80,7 +80,7 @@ from text2song.model.musicgen import MusicGen
 from text2song.model.noise import build_noise_model
 from text2song.music.spec import GenerationSpec
 model = MusicGen.load(build_noise_model(Path(sys.argv[1])))
-(result,) = model.generate([GenerationSpec("anything", seed=1, duration_seconds=0.5)], watch=lambda _: ())
+(result,) = play(model, [GenerationSpec("anything", seed=1, duration_seconds=0.5)])
 assert result.outcome.waveform.pcm.any()
 print(*sorted({"transformers", "scipy", "torch._dynamo"} & set(sys.modules)))
 """
@@ -94,7 +94,7 @@ print(*sorted({"transformers", "scipy", "torch._dynamo"} & set(sys.modules)))
 def test_it_is_audible_and_far_from_clipping(tmp_path: Path, seed: int) -> None:
     model = MusicGen.load(build_noise_model(tmp_path / "noise", seed=seed))
     specs = [GenerationSpec("anything at all", seed=s, duration_seconds=1.0) for s in range(4)]
-    for result in model.generate(specs, watch=lambda _: ()):
+    for result in play(model, specs):
         assert isinstance(result.outcome, GeneratedTake)
         pcm = result.outcome.waveform.pcm
         assert -30 < 20 * np.log10(np.sqrt(np.mean(pcm**2))) < -10

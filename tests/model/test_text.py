@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from tests.model.playing import with_weights
 from text2song.errors import InvalidInput, ModelCorrupt
 from text2song.model.musicgen import MusicGen
+from text2song.model.protocol import play
 from text2song.model.text import TOKEN_LIMIT
 from text2song.music.attributes import INSTRUMENT_LIMIT, WORD_LIMIT, MusicAttributes
 from text2song.music.sentence import TEXT_LIMIT, render
@@ -64,7 +65,7 @@ def test_a_sentence_of_too_many_tokens_ends_its_row_alone(noise: MusicGen) -> No
     specs = [
         GenerationSpec(sentence, seed=1, duration_seconds=0.5) for sentence in ("rain", "\u591c" * TEXT_LIMIT)
     ]
-    outcomes = {result.row: result.outcome for result in noise.generate(specs, watch=lambda _: ())}
+    outcomes = {result.row: result.outcome for result in play(noise, specs)}
     refusal = outcomes[1]
     assert isinstance(refusal, InvalidInput)
     assert not refusal.is_retryable

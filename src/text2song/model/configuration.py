@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from text2song.errors import ModelCorrupt, ModelMissing, ModelUnsupported
 from text2song.model.protocol import frames_in
 from text2song.model.shapes import CodecShape, DecoderShape, PadMode, TextEncoderShape
+from text2song.music.attributes import DURATION_RANGE_SECONDS
 
 CONFIG_NAME: Final = "config.json"
 _Word = TypeVar("_Word", bound=str)
@@ -50,8 +51,8 @@ class ModelConfiguration:
 
     @property
     def max_duration_seconds(self) -> float:
-        """The trained length, or less where the position table is shorter."""
-        return min(TRAINED_DURATION_SECONDS, self._position_frames / self.frame_rate)
+        """Longer than one window, a take is drawn window by window: as long as anyone may ask."""
+        return DURATION_RANGE_SECONDS[1]
 
     @property
     def window_frames(self) -> int:

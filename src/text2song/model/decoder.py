@@ -10,24 +10,31 @@ A row under guidance runs two *streams*: one that reads the sentence, one that r
 null stream). transformers gives the null stream a text of zeros; without biases its cross-attention
 adds exactly zero, so it is left out.
 
-Legend: B rows, R streams (1 or 2 a row), G streams of one row, K codebooks, V codes in a codebook,
-H width, A heads, D head width, L layers, S steps, E tokens of the sentence.
+Legend: B rows, G streams of one row (1 or 2), n columns of one row in one step (1, unless they are known),
+N columns of all rows, R columns of all streams, K codebooks, V codes in a codebook, H width, A heads,
+D head width, L layers, S steps, E tokens of the sentence.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
 from torch import Tensor
 
 from text2song.model.checkpoint import Read
-from text2song.model.linear import Backend, Product, product
-from text2song.model.shapes import DecoderShape
+from text2song.model.linear import Product, product
+from text2song.model.lora import ModuleName, Updates
+from text2song.model.precision import Precision
+from text2song.model.shapes import LAYERS, DecoderShape
+from text2song.model.track import Company, Run, Track
 
-_LAYER_NORM_EPSILON = 1e-5
-_LAYERS = "decoder.model.decoder.layers"
+_LAYER_NORM_EPSILON: Final = 1e-5
+_PIECE: Final = 2**15
+"""Numbers that torch hands to one thread undivided. A larger tensor is cut by the count of threads, and
+where a cut falls inside a vector, its numbers are computed one by one, with other last bits."""
 
 
 def module_shapes(shape: DecoderShape) -> dict[str, tuple[int, int]]:
@@ -39,7 +46,7 @@ def module_shapes(shape: DecoderShape) -> dict[str, tuple[int, int]]:
         for projection in ("q_proj", "k_proj", "v_proj", "out_proj")
     }
     names |= {"fc1": (shape.ffn_width, shape.width), "fc2": (shape.width, shape.ffn_width)}
-    return {f"{_LAYERS}.{i}.{name}": size for i in range(shape.layers) for name, size in names.items()}
+    return {f"{LAYERS}.{i}.{name}": size for i in range(shape.layers) for name, size in names.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,49 +78,13 @@ class _Layer:
     ffn_down: Product
 
 
-@dataclass(slots=True, eq=False)
-class Track:
-    """What the decoder remembers of one row; made by `Decoder.open_track`."""
-
-    memory: Tensor
-    """Keys and values of every step so far: [L, 2, G, A, S, D]."""
-    cross: tuple[tuple[Tensor, Tensor], ...]
-    """By layer, keys and values of the sentence: [1, A, E, D]."""
-    step: int = 0
-    """Steps done: the position of the next one."""
-
-    @property
-    def streams(self) -> int:
-        """G: 2 under guidance, else 1."""
-        return self.memory.shape[2]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Batch:
-    """Where each row's streams lie among the R streams of one step."""
-
-    tracks: Sequence[Track]
-    spans: tuple[slice, ...]
-    readers: Tensor
-    """Indices of the streams that read a sentence, one for each row: [B], beside the weights."""
-
-    @classmethod
-    def of(cls, tracks: Sequence[Track], *, device: torch.device) -> "_Batch":
-        starts, spans = 0, []
-        for track in tracks:
-            spans.append(slice(starts, starts + track.streams))
-            starts += track.streams
-        readers = torch.tensor([span.start for span in spans], device=device)
-        return cls(tracks=tracks, spans=tuple(spans), readers=readers)
-
-
 class Decoder:
-    """The decoder's weights, laid out for one backend."""
+    """The decoder's weights, laid out for one precision."""
 
-    def __init__(self, shape: DecoderShape, *, read: Read, backend: Backend, dtype: torch.dtype) -> None:
+    def __init__(self, shape: DecoderShape, *, read: Read, precision: Precision) -> None:
         self._shape = shape
-        self._backend = backend
-        self._dtype = dtype
+        self._precision = precision
+        self._dtype = precision.numbers
         width, rows = shape.width, shape.codebook_size + 1
         embeddings = [
             self._tensor(read, f"decoder.model.decoder.embed_tokens.{k}.weight", (rows, width))
@@ -128,7 +99,7 @@ class Decoder:
             self._tensor(read, f"decoder.lm_heads.{k}.weight", (shape.codebook_size, width))
             for k in range(shape.codebooks)
         ]
-        self._head = product(torch.cat(heads), backend=backend)  # [R, H] to [R, K V]
+        self._head = product(torch.cat(heads), backend=precision.products)  # [R, H] to [R, K V]
 
     def _tensor(self, read: Read, name: str, shape: tuple[int, ...]) -> Tensor:
         return read(name, shape).to(self._dtype)
@@ -138,14 +109,14 @@ class Decoder:
         return _Norm(self._tensor(read, f"{name}.weight", size), self._tensor(read, f"{name}.bias", size))
 
     def _read_layer(self, read: Read, index: int) -> _Layer:
-        name = f"{_LAYERS}.{index}"
+        name = f"{LAYERS}.{index}"
         width, ffn_width = self._shape.width, self._shape.ffn_width
 
         def weight(module: str, out_features: int = width, in_features: int = width) -> Tensor:
             return self._tensor(read, f"{name}.{module}.weight", (out_features, in_features))
 
-        def linear(matrix: Tensor, *, gelu: bool = False) -> Product:
-            return product(matrix, backend=self._backend, gelu=gelu)
+        def linear(matrix: Tensor) -> Product:
+            return product(matrix, backend=self._precision.products)
 
         return _Layer(
             self_norm=self._norm(read, f"{name}.self_attn_layer_norm"),
@@ -157,25 +128,37 @@ class Decoder:
             cross_value=linear(weight("encoder_attn.v_proj")),
             cross_out=linear(weight("encoder_attn.out_proj")),
             ffn_norm=self._norm(read, f"{name}.final_layer_norm"),
-            ffn_up=linear(weight("fc1", ffn_width, width), gelu=True),
+            ffn_up=linear(weight("fc1", ffn_width, width)),
             ffn_down=linear(weight("fc2", width, ffn_width)),
         )
 
+    def track_bytes(self, *, tokens: int, steps: int, is_guided: bool) -> int:
+        """What `open_track` for a sentence of so many tokens takes, once every step is done."""
+        shape = self._shape
+        past = 2 * (2 if is_guided else 1) * steps
+        return shape.layers * shape.width * self._precision.number_bytes * (past + 2 * tokens)
+
     @torch.inference_mode()
-    def open_track(self, text: Tensor, *, steps: int, is_guided: bool) -> Track:
+    def open_track(
+        self, text: Tensor, *, steps: int, is_guided: bool, updates: Updates | None = None
+    ) -> Track:
         """A row's memory: for `steps` steps, reading the encoded sentence `text` [E, H].
 
         The memory is not filled beforehand: the system hands out its pages as the row grows.
         """
         shape = self._shape
         sizes = (shape.layers, 2, 2 if is_guided else 1, shape.heads, steps, shape.head_width)
-        text = text.to(self._dtype)
-        cross = tuple(
-            (self._by_head(layer.cross_key(text)), self._by_head(layer.cross_value(text)))
-            for layer in self._layers
-        )
+        cross = tuple(self._cross(text.to(self._dtype), updates, index) for index in range(shape.layers))
         memory = torch.empty(sizes, dtype=self._dtype, device=self._device)
-        return Track(memory=memory, cross=cross)
+        return Track(memory=memory, cross=cross, updates=updates)
+
+    def _cross(self, text: Tensor, updates: Updates | None, index: int) -> tuple[Tensor, Tensor]:
+        """One layer's keys and values of the sentence: [E, H] to [1, A, E, D] each."""
+        layer = self._layers[index]
+        whole = () if updates is None else (Run(updates, slice(None)),)
+        key = _updated(layer.cross_key(text), text, whole, index, "cross_key")
+        value = _updated(layer.cross_value(text), text, whole, index, "cross_value")
+        return self._by_head(key), self._by_head(value)
 
     def _by_head(self, features: Tensor) -> Tensor:
         """[E, H] to [1, A, E, D]."""
@@ -184,70 +167,97 @@ class Decoder:
         return split.transpose(0, 1).contiguous()[None]
 
     @torch.inference_mode()
-    def step(self, tokens: Tensor, *, tracks: Sequence[Track]) -> tuple[Tensor, ...]:
+    def step(self, columns: Sequence[Tensor], *, tracks: Sequence[Track]) -> tuple[Tensor, ...]:
         """One step of every row, each at its own position.
 
-        Takes the tokens of the step before, [B, K] (the special token at first), and answers each
-        row's float32 logits [G, K, V]: the conditional stream's first, then the null stream's. Both
-        are on the processor, where codes are drawn, whatever the weights are on.
+        Takes by row the tokens of the step before, [1, K] (the special token at first), or several
+        columns [n, K] that are known already and only to be remembered. Answers each row's float32
+        logits [G, K, V] after its last column: the conditional stream's first, then the null stream's.
+        Both are on the processor, where codes are drawn, whatever the weights are on. Rows whose
+        adapters are the same are computed together where they stand beside each other.
         """
-        batch = _Batch.of(tracks, device=self._device)
-        x = self._embed(tokens.to(self._device), tracks=tracks)  # [R, H]
+        company = Company.of(tracks, counts=[len(each) for each in columns], device=self._device)
+        x = self._embed(torch.cat(list(columns)).to(self._device), company)  # [R, H]
         for index, layer in enumerate(self._layers):
-            x = x + layer.self_out(self._attend_to_past(layer.qkv(layer.self_norm(x)), batch, index))
-            x = self._read_sentence(x, layer, batch, index)
-            x = x + layer.ffn_down(layer.ffn_up(layer.ffn_norm(x)))
-        logits = self._head(self._last_norm(x)).float().cpu()
-        logits = logits.view(-1, self._shape.codebooks, self._shape.codebook_size)  # [R, K, V]
-        for track in tracks:
-            track.step += 1
-        return tuple(logits[span] for span in batch.spans)
+            x = x + self._attend_to_past(layer.self_norm(x), company, index)
+            x = self._read_sentence(x, company, index)
+            x = x + self._feed_forward(layer.ffn_norm(x), company, index)
+        logits = self._head(self._last_norm(x[company.last])).float().cpu()
+        logits = logits.view(-1, self._shape.codebooks, self._shape.codebook_size)  # [B G, K, V]
+        for track, count in zip(tracks, company.counts, strict=True):
+            track.step += count
+        return torch.split(logits, [track.streams for track in tracks])
 
-    def _embed(self, tokens: Tensor, *, tracks: Sequence[Track]) -> Tensor:
-        """Tokens [B, K] to [R, H]: the codebooks' embeddings, summed in order, and the position's."""
+    def _embed(self, tokens: Tensor, company: Company) -> Tensor:
+        """Tokens [N, K] to [R, H]: the codebooks' embeddings, summed in order, and the position's."""
         x = self._embeddings[0][tokens[:, 0]]
         for k in range(1, self._shape.codebooks):
             x = x + self._embeddings[k][tokens[:, k]]
-        steps = torch.tensor([track.step for track in tracks], device=self._device)
-        owners = [row for row, track in enumerate(tracks) for _ in range(track.streams)]
-        return (x + self._positions[steps])[torch.tensor(owners, device=self._device)]
+        return (x + self._positions[company.positions])[company.sources]
 
-    def _attend_to_past(self, qkv: Tensor, batch: _Batch, index: int) -> Tensor:
-        """Self-attention of each row over its own memory: [R, 3 H] to [R, H]."""
-        qkv = qkv.view(-1, 3, self._shape.heads, self._shape.head_width)  # [R, 3, A, D]
+    def _attend_to_past(self, x: Tensor, company: Company, index: int) -> Tensor:
+        """Self-attention of each row over its own memory; [R, H] to [R, H]."""
+        layer = self._layers[index]
+        qkv = _updated(layer.qkv(x), x, company.runs, index, "qkv")
+        heads = self._shape.heads
         parts = []
-        for track, span in zip(batch.tracks, batch.spans, strict=True):
-            query, key, value = qkv[span].unbind(1)  # [G, A, D] each
-            keys, values = track.memory[index]  # [G, A, S, D] each
-            keys[:, :, track.step] = key
-            values[:, :, track.step] = value
-            past = slice(track.step + 1)
-            mixed = F.scaled_dot_product_attention(query.unsqueeze(2), keys[:, :, past], values[:, :, past])
-            parts.append(mixed.reshape(track.streams, -1))  # [G, A, 1, D] to [G, H]
-        return torch.cat(parts)
+        for place in company.places:
+            mine = qkv[place.streams].view(place.track.streams, place.count, 3, heads, -1)  # [G, n, 3, A, D]
+            query, *pair = mine.permute(2, 0, 3, 1, 4)  # [G, A, n, D] each
+            memory = place.track.memory[index]  # [2, G, A, S, D]
+            memory[0, :, :, place.steps], memory[1, :, :, place.steps] = pair
+            keys, values = memory[:, :, :, : place.steps.stop]  # [G, A, S, D] each
+            mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=place.is_seen)
+            parts.append(mixed.transpose(1, 2).reshape(-1, x.shape[1]))  # [G, A, n, D] to [G n, H]
+        mixed = torch.cat(parts)
+        return _updated(layer.self_out(mixed), mixed, company.runs, index, "self_out")
 
-    def _read_sentence(self, x: Tensor, layer: _Layer, batch: _Batch, index: int) -> Tensor:
+    def _read_sentence(self, x: Tensor, company: Company, index: int) -> Tensor:
         """Cross-attention of the streams that read a sentence; [R, H] to [R, H]."""
-        normed = layer.cross_norm(x)
-        query = self._for_readers(layer.cross_query, normed, batch)  # [B, H]
-        query = query.view(-1, 1, self._shape.heads, 1, self._shape.head_width)  # [B, 1, A, 1, D]
-        parts = [
-            F.scaled_dot_product_attention(query[row], *track.cross[index]).reshape(1, -1)
-            for row, track in enumerate(batch.tracks)
-        ]
-        mixed = torch.zeros_like(x).index_copy(0, batch.readers, torch.cat(parts))  # [R, H]
-        added = self._for_readers(layer.cross_out, mixed, batch)  # [B, H]
-        return x.index_copy(0, batch.readers, x[batch.readers] + added)
+        layer = self._layers[index]
+        query = self._for_readers(layer.cross_query, layer.cross_norm(x), company, index, "cross_query")
+        query = query.view(-1, self._shape.heads, self._shape.head_width)  # [N, A, D]
+        parts = []
+        for place in company.places:
+            mine = query[place.columns].transpose(0, 1)[None]  # [1, A, n, D]
+            mixed = F.scaled_dot_product_attention(mine, *place.track.cross[index])
+            parts.append(mixed[0].transpose(0, 1).reshape(-1, x.shape[1]))  # [n, H]
+        mixed = torch.zeros_like(x).index_copy(0, company.readers, torch.cat(parts))  # [R, H]
+        added = self._for_readers(layer.cross_out, mixed, company, index, "cross_out")
+        return x.index_copy(0, company.readers, x[company.readers] + added)
 
-    def _for_readers(self, run: Product, x: Tensor, batch: _Batch) -> Tensor:
-        """A product for the reading streams only: [R, H] to [B, H].
+    def _for_readers(
+        self, multiply: Product, x: Tensor, company: Company, index: int, module: ModuleName
+    ) -> Tensor:
+        """A product for the reading streams only: [R, H] to [N, H].
 
         The plain product's last bits depend on its row count, so the oracle computes every stream,
         as transformers does, and drops the rest.
         """
-        if self._backend == "plain":
-            return run(x)[batch.readers]
-        return run(x[batch.readers])
+        read = x[company.readers]
+        y = multiply(x)[company.readers] if self._precision.products == "plain" else multiply(read)
+        return _updated(y, read, company.reading_runs, index, module)
+
+    def _feed_forward(self, x: Tensor, company: Company, index: int) -> Tensor:
+        """[R, H] to [R, H] by way of the wide layer."""
+        layer = self._layers[index]
+        wide = _gelu(_updated(layer.ffn_up(x), x, company.runs, index, "ffn_up"))
+        return _updated(layer.ffn_down(wide), wide, company.runs, index, "ffn_down")
+
+
+def _updated(y: Tensor, x: Tensor, runs: Sequence[Run], index: int, module: ModuleName) -> Tensor:
+    """Add to each row's product `y` what its adapters make of `x`; in place."""
+    for run in runs:
+        if (update := run.updates.layers[index].get(module)) is not None:
+            y[run.rows] += update(x[run.rows])
+    return y
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """The exact (erf) GELU, with the same bits in any company and on any number of threads; in place."""
+    for piece in torch.split(x, max(1, _PIECE // x.shape[1])):
+        torch.ops.aten.gelu_(piece)
+    return x
 
 
 def position_table(positions: int, *, width: int) -> Tensor:

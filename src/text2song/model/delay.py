@@ -27,9 +27,9 @@ def columns_for(frames: int, *, offsets: tuple[int, ...]) -> int:
     return 1 + frames + max(offsets)
 
 
-def real_codes(column: int, *, frames: int, offsets: tuple[int, ...]) -> tuple[bool, ...]:
-    """By codebook, whether that column holds a code (True) or the special token (False)."""
-    return tuple(offset < column <= frames + offset for offset in offsets)
+def frame_at(column: int, *, offset: int) -> int:
+    """The frame whose code a codebook of that offset has in that column; beyond 0 to T - 1 it has none."""
+    return column - 1 - offset
 
 
 def delayed(codes: Tensor, *, offsets: tuple[int, ...], special: int) -> Tensor:

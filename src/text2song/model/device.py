@@ -10,7 +10,6 @@ from typing import Final
 import torch
 
 from text2song.errors import ModelUnsupported
-from text2song.model.linear import Backend
 
 _CPU: Final = torch.device("cpu")
 
@@ -40,11 +39,6 @@ def usable_device(name: str) -> torch.device:
     raise _refusal(
         f"The device {name!r} is not there: torch finds no GPU. See whether `nvidia-smi` does, or use cpu."
     )
-
-
-def backend_for(device: torch.device) -> Backend:
-    """The matrix products of the product's path; a function of the device alone, never of the batch."""
-    return "packed" if device.type == "cpu" else "plain"
 
 
 def device_title(device: torch.device) -> str:

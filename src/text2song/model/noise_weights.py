@@ -16,6 +16,7 @@ from torch import Tensor
 from text2song.model.configuration import ModelConfiguration
 from text2song.model.decoder import Decoder
 from text2song.model.encodec import CodecDecoder
+from text2song.model.precision import ORACLE
 from text2song.model.shapes import CodecShape
 from text2song.model.t5 import TextEncoder
 
@@ -38,7 +39,7 @@ def noise_weights(configuration: ModelConfiguration, *, seed: int) -> dict[str, 
     TextEncoder(configuration.text_encoder, read=make)  # each network asks for all that it needs
     make("enc_to_dec_proj.weight", (width, text_width))
     make("enc_to_dec_proj.bias", (width,))
-    Decoder(configuration.decoder, read=make, backend="plain", dtype=torch.float32)
+    Decoder(configuration.decoder, read=make, precision=ORACLE)
     CodecDecoder(configuration.codec, read=make)
     made[[name for name in made if name.endswith(_LENGTH)][-1]] *= _LAST_CONVOLUTION_GAIN
     for name, shape in (

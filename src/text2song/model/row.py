@@ -1,62 +1,96 @@
 """One take in the making: its codes so far, its place in the decoder, its own source of chance.
 
+A long take is drawn window by window (`longform.py`); each window is a delayed sequence of its own,
+whose first frames are known from the window before.
+
 Legend: K codebooks, T frames, S columns of the delayed sequence, G streams (2 under guidance), V codes.
 """
+
+from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from text2song.errors import ModelOutputRejected
-from text2song.model.decoder import Track
-from text2song.model.delay import columns_for, real_codes, undelayed
+from text2song.model.delay import delayed, frame_at, undelayed
+from text2song.model.longform import Window
 from text2song.model.sampling import draw, generator_for, guided
+from text2song.model.track import Track
 from text2song.music.spec import GenerationSpec
+
+RECALLED_COLUMNS: Final = 32
+"""Known columns that one step takes in at once. Part of what a seed means: products over other counts may
+have other last bits."""
 
 
 class Row:
     """Knows when it is done; everything in it is a function of its specification alone."""
 
     def __init__(
-        self, spec: GenerationSpec, *, track: Track, frames: int, offsets: tuple[int, ...], special: int
+        self,
+        spec: GenerationSpec,
+        *,
+        track: Track,
+        windows: Sequence[Window],
+        offsets: tuple[int, ...],
+        special: int,
     ) -> None:
         self.spec = spec
         self.track = track
-        self.frames = frames
+        self._windows = list(windows)
         self._offsets = offsets
         self._special = special
         self._generator = generator_for(spec.seed)
-        columns = columns_for(frames, offsets=offsets)
-        self._steps = torch.full((len(offsets), columns), special)  # [K, S]
+        self._codes = torch.empty((len(offsets), windows[-1].end), dtype=torch.int64)  # [K, T]
+        self._begin(windows[0])
+
+    def _begin(self, window: Window) -> None:
+        self._window = window
+        self.track.rewind()
+        known = self._codes[:, window.start : window.start + window.kept]
+        unknown = known.new_full((len(known), window.new_frames), self._special)
+        self._steps = delayed(torch.cat([known, unknown], 1), offsets=self._offsets, special=self._special)
 
     @property
     def frames_done(self) -> int:
         """Frames whose K codes are all drawn."""
-        return max(0, self.track.step - max(self._offsets))
+        drawn = self.track.step - max(self._offsets)
+        return self._window.start + max(self._window.kept, drawn)
+
+    @property
+    def columns(self) -> Tensor:
+        """What the decoder reads next: one column [1, K], or some of those that are known already."""
+        step, known = self.track.step, self._window.kept
+        return self._steps[:, step : max(step + 1, min(known, step + RECALLED_COLUMNS))].T
 
     @property
     def is_composed(self) -> bool:
         """Whether every code is drawn."""
-        return self.track.step == self._steps.shape[1] - 1
-
-    @property
-    def tokens(self) -> Tensor:
-        """What the decoder reads next: [K]."""
-        return self._steps[:, self.track.step]
+        return self._is_window_full and self._window is self._windows[-1]
 
     @property
     def codes(self) -> Tensor:
         """[K, T]; complete once the row is composed."""
-        return undelayed(self._steps, offsets=self._offsets)
+        return self._codes
+
+    @property
+    def _is_window_full(self) -> bool:
+        return self.track.step == self._steps.shape[1] - 1
 
     def accept(self, logits: Tensor) -> None:
         """Draw the codes of the step that the decoder just did; logits are [G, K, V].
 
-        Every codebook draws at every step, also where the pattern keeps the special token: so does
-        transformers, and the generator must stay in step with it.
+        Every codebook draws at every step, also where the pattern keeps the special token or the code
+        is known: so does transformers, and the generator must stay in step with it. After columns
+        that were only recalled nothing is drawn.
 
         Raises:
             ModelOutputRejected: the logits are not numbers.
         """
+        column = self.track.step
+        if column <= self._window.kept:
+            return
         sampling = self.spec.sampling
         combined = logits[0]
         if len(logits) == 2:
@@ -66,7 +100,16 @@ class Row:
                 "The model's numbers overflowed (NaN or infinite logits). Try a lower guidance_scale; if it "
                 "keeps happening, the model's weights or its adapter are damaged."
             )
-        column = self.track.step
         drawn = draw(combined, params=sampling, generator=self._generator)
-        is_real = torch.tensor(real_codes(column, frames=self.frames, offsets=self._offsets))
-        self._steps[:, column] = drawn.where(is_real, self._special)
+        new = range(self._window.kept, self._window.frames)
+        is_new = torch.tensor([frame_at(column, offset=offset) in new for offset in self._offsets])
+        self._steps[:, column] = drawn.where(is_new, self._steps[:, column])
+        if self._is_window_full:
+            self._keep_window()
+
+    def _keep_window(self) -> None:
+        window = self._window
+        self._codes[:, window.start : window.end] = undelayed(self._steps, offsets=self._offsets)
+        later = [each for each in self._windows if each.start > window.start]
+        if later:
+            self._begin(later[0])

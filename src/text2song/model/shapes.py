@@ -4,8 +4,10 @@
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+LAYERS: Final = "decoder.model.decoder.layers"
+"""What the names of the decoder's layers begin with."""
 PadMode = Literal["reflect", "constant"]
 """What a convolution finds beyond the ends of a sound: its mirror image, or zeros."""
 

@@ -60,15 +60,28 @@ class TextReader:
             self._kept.popitem(last=False)
         return encoded
 
-    @torch.inference_mode()
-    def _encode(self, sentence: str) -> EncodedSentence:
-        ids = self._tokenizer.encode(sentence).ids
+    def count_tokens(self, sentence: str) -> int:
+        """E, without reading it.
+
+        Raises:
+            InvalidInput: it has more than `TOKEN_LIMIT` tokens.
+        """
+        known = self._kept.get(sentence)
+        return len(known.token_ids if known is not None else self._tokenize(sentence))
+
+    def _tokenize(self, sentence: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(sentence).ids
         if len(ids) > TOKEN_LIMIT:
             raise InvalidInput(
                 f"the sentence has {len(ids)} tokens as this model reads it; {TOKEN_LIMIT} are the most. "
                 "Shorten the text.",
                 field="sentence",
             )
+        return ids
+
+    @torch.inference_mode()
+    def _encode(self, sentence: str) -> EncodedSentence:
+        ids = self._tokenize(sentence)
         states = self._encoder.encode(torch.tensor(ids, dtype=torch.int64))
         if self._projection is not None:
             states = F.linear(states, *self._projection)
