@@ -53,7 +53,6 @@ TESTED_THROUGH: Final = {
     "jobs/outage.py": "jobs/test_celery.py",
     "jobs/queue.py": "contracts/test_queues.py",
     "jobs/ringer.py": "jobs/test_celery.py",
-    "model/codec.py": "model/test_checkpoint.py",
     "model/conversion.py": "model/test_convert.py",
     "model/noise_files.py": "model/test_noise.py",
     "model/noise_weights.py": "model/test_noise.py",  # and test_encodec.py: what only transformers asks for
