@@ -94,7 +94,8 @@ class MusicModel(Protocol):
 
     `generate` yields each row's result as soon as that row is finished, in any order. A row that
     the watch drops is not yielded. An error in one row is that row's outcome and leaves the others
-    alone. The codes of a row are a function of its spec alone, never of the batch around it.
+    alone. On a processor the codes of a row are a function of its spec alone, never of the batch around
+    it; on a GPU the last bits may tell of the batch, and so, now and then, do the codes.
     """
 
     @property
