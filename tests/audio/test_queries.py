@@ -9,10 +9,15 @@ import pytest
 import soundfile
 from sqlalchemy import event
 
+from tests.audio.samples import make_sample
 from tests.benches import Bench
 from tests.studios import Desk
+from text2song.audio import queries
+from text2song.audio.examples import SAMPLE_OUT
+from text2song.audio.tables import AudioSample
 from text2song.model.protocol import GeneratedTake, RowResult
 from text2song.sound.waveform import Waveform
+from text2song.studio import Studio
 
 NOBODY_HAS_THIS_ID = "0198c0de-0000-7000-8000-000000000000"
 
@@ -36,6 +41,17 @@ def make_samples(shared_bench: Bench) -> list[dict[str, Any]]:
     shared_bench.work()
     takes = [(job, take["take"]) for job in jobs for take in job["takes"]]
     return [shared_bench.sample(job, take=take) for job, take in takes]
+
+
+def test_a_take_is_told_whose_worker_wrote_more_or_less_of_it_than_this_version(studio: Studio) -> None:
+    made = make_sample(studio)
+    with studio.work() as work:
+        sample = work.session.get_one(AudioSample, made.id)
+        early = {name: said for name, said in SAMPLE_OUT["provenance"].items() if name != "device"}
+        sample.provenance = {**early, "weather": "fair"}
+        sample.generation_params = SAMPLE_OUT["generation_params"]
+        told = queries.describe(sample).provenance.model_dump()
+    assert told == {**early, "device": None}
 
 
 def compared(desk: Desk, ids: list[str]) -> list[dict[str, Any]]:

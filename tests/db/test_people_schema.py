@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError
 
 from tests.databases import POSTGRESQL, SQLITE, lent_database
@@ -21,6 +21,7 @@ from text2song.jobs.queue import SilentQueue
 from text2song.settings import load_settings
 from text2song.studio import Studio
 from text2song.users import queries
+from text2song.users.tables import User, fold
 
 pytestmark = pytest.mark.databases(SQLITE, POSTGRESQL)
 ADA, PROMPT, JOB, RETRY, SAMPLE = (uuid.UUID(int=number) for number in range(5))
@@ -224,8 +225,11 @@ def name_found(engine: Engine, name: str) -> str | None:
 
 def test_two_who_differ_in_case_stay_two_and_no_third_comes(engine: Engine) -> None:
     migrate(engine, to="0004")
-    add_users_as_before(engine, (ADA, "Zoë"), (BOB, "ZOË"), (CLEO, "Strauß"))
+    add_users_as_before(engine, (BOB, "ZOË"), (ADA, "Zoë"), (CLEO, "Strauß"))
     migrate(engine, to="head")
+    with engine.connect() as connection:
+        folded = {row.id: row.folded_name for row in connection.execute(select(User.id, User.folded_name))}
+    assert folded == {ADA: fold("Zoë"), BOB: None, CLEO: fold("Strauß")}
     for name, found in (("Zoë", "Zoë"), ("ZOË", "ZOË"), ("zoë", "Zoë"), ("STRAUSS", "Strauß")):
         assert name_found(engine, name) == found
     migrate(engine, to="0004")

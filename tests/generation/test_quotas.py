@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.api.team import Team, gather
 from tests.studios import Desk
 from text2song.db.base import new_id
 from text2song.generation import retention
 from text2song.generation.quotas import BYTES_A_SECOND, _earliest_id
-from text2song.generation.tables import GenerationJob
+from text2song.generation.tables import GenerationJob, UsedSeconds
 from text2song.jobs import lifecycle
 from text2song.studio import Studio
 
@@ -121,6 +122,19 @@ def test_what_is_forgotten_within_its_day_stays_used(team: Team) -> None:
     assert list(retention.retire(studio)) == [1]
     assert team.owner.ask("GET", f"/generate/{job['id']}").status_code == 404
     refused(submit(team, seconds=16, takes=2))
+
+
+@pytest.mark.parametrize(("age_seconds", "kept"), [(86_399, 1), (86_400, 0)])
+def test_no_more_is_noted_of_a_deleted_job_than_its_day_needs(
+    team: Team, age_seconds: int, kept: int
+) -> None:
+    job = submit(team).json()
+    begin(team)
+    team.desk.clock.advance(age_seconds)
+    team.owner.ask("DELETE", f"/prompts/{job['prompt_id']}")
+    with team.desk.studio.read() as reader:
+        noted = [str(job_id) for job_id in reader.session.scalars(select(UsedSeconds.id))]
+    assert noted == [job["id"]] * kept
 
 
 def test_what_never_began_is_free_once_it_is_deleted(team: Team) -> None:

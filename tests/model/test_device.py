@@ -60,6 +60,15 @@ def test_the_processor_is_usable() -> None:
     assert (device.type, device_title(device)) == ("cpu", "cpu")
 
 
+def test_a_gpu_rounds_nothing_to_less_than_the_record_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # torch's own choice, and put back
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert usable_device("cuda:1") == torch.device("cuda", 1)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 @pytest.mark.parametrize("name", ["cuda:4096", "abacus", "cpu:1", "cuda:", "cuda:one"])
 def test_a_device_that_is_not_there_is_refused_with_what_can_be_used(name: str) -> None:
     with pytest.raises(ModelUnsupported, match=r"cpu") as caught:

@@ -193,3 +193,80 @@ def test_peaks_over_full_scale_are_brought_down_not_cut(mono_folder: Path, tmp_p
     assert np.abs(take.waveform.pcm).max() == pytest.approx(10 ** (-1 / 20), rel=1e-5)
     correlation = np.corrcoef(take.waveform.pcm[0], expected.waveform.pcm[0])[0, 1]
     assert correlation > 0.9999
+
+
+# --- Takes longer than a window -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def short_sighted(mono_folder: Path) -> MusicGen:
+    """Sees 0.8 s at once, of which the next window keeps 0.4."""
+    model = MusicGen.load(mono_folder)
+    model._parts = replace(model._parts, window_frames=40, kept_frames=20)
+    return model
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_second_window_is_what_transformers_makes_of_the_first_ones_end(
+    mono_folder: Path, tmp_path: Path
+) -> None:
+    """transformers goes on from a prompt of codes; its draws begin anew, so ours are made to, too."""
+    folder = with_weights(mono_folder, tmp_path / "mono", lambda tensors: tensors)
+    theirs = MusicgenForConditionalGeneration.from_pretrained(folder)
+    theirs.train(mode=False)
+    model = MusicGen.load(folder, is_oracle=True)
+    model._parts = replace(model._parts, window_frames=40, kept_frames=20)
+    greedy = SamplingParams(top_k=1)
+    (take,) = takes(model, [replace(SPEC, duration_seconds=1.2, sampling=greedy)])
+
+    ids = torch.tensor([take.token_ids])
+    kept = torch.tensor(take.codes[:, 20:40].astype(np.int64))
+    start = torch.full((4, 1), 2048)
+    made = theirs.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        decoder_input_ids=torch.cat([start, kept], 1),
+        max_new_tokens=20 + 3,
+        do_sample=False,
+        guidance_scale=3.0,
+    )
+    sound = model._parts.codec.decode(torch.tensor(take.codes[:, 20:60].astype(np.int64)))
+    assert made.shape[-1] == sound.pcm.shape[-1]
+    assert np.abs(made[0].numpy() - sound.pcm).max() < 1e-5
+
+
+def test_a_long_take_is_the_same_bits_alone_and_in_company(short_sighted: MusicGen) -> None:
+    long = replace(SPEC, duration_seconds=1.9)
+    (alone,) = takes(short_sighted, [long])
+    assert alone.codes.shape == (4, 95)
+    assert alone.waveform.pcm.shape == (1, 95 * 640)
+    company = [
+        replace(SPEC, seed=3),
+        replace(SPEC, seed=4, duration_seconds=2.5),
+        long,
+        replace(long, seed=5),
+    ]
+    assert np.array_equal(takes(short_sighted, company)[2].codes, alone.codes)
+
+
+def test_a_long_take_begins_as_a_short_one_and_remembers_it(short_sighted: MusicGen) -> None:
+    (short,) = takes(short_sighted, [replace(SPEC, duration_seconds=0.8)])
+    (long,) = takes(short_sighted, [replace(SPEC, duration_seconds=1.2)])
+    assert np.array_equal(long.codes[:, :40], short.codes)
+    assert short_sighted.info.max_duration_seconds == 300.0
+
+
+# --- Other numbers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_other_numbers_make_takes_that_are_the_same_bits_in_any_company(
+    mono_folder: Path, dtype: str
+) -> None:
+    model = MusicGen.load(mono_folder, dtype=dtype, capacity=16)
+    assert model.info.dtype == dtype
+    (alone,) = takes(model, [SPEC])
+    for company in companies():
+        specs = [SPEC if other == SPEC else other for other in company]
+        take = takes(model, specs)[specs.index(SPEC)]
+        assert np.array_equal(take.codes, alone.codes)

@@ -16,6 +16,8 @@ from text2song.names import NOISE_MODEL
 from text2song.studio import Studio
 
 TRAINED = replace(noise_info(), id="facebook/musicgen-small", is_trained=True, fingerprint="a" * 64)
+OF_A_WORKER = {"dtype", "device"}
+"""What a model's description says of where it runs."""
 
 
 def announce(studio: Studio, info: ModelInfo, worker: str) -> uuid.UUID:
@@ -52,11 +54,12 @@ def test_a_worker_says_all_that_its_model_is(studio: Studio) -> None:
     announce(studio, info, "host:1")
     [model] = described(studio)
     for name in ModelInfo.__dataclass_fields__:
-        if name not in {"id", "dtype"}:
+        if name not in {"id", *OF_A_WORKER}:
             assert getattr(model, name) == getattr(info, name), name
     assert model.name == info.id
     [worker] = model.workers
-    assert (worker.name, worker.dtype, worker.capacity, worker.speed) == ("host:1", "float32", 8, None)
+    assert (worker.name, worker.dtype, worker.device) == ("host:1", "float32", "cpu")
+    assert (worker.capacity, worker.speed) == (8, None)
 
 
 def test_only_an_untrained_model_comes_with_a_notice(studio: Studio) -> None:
@@ -188,9 +191,9 @@ def test_before_any_worker_came_there_is_no_model(studio: Studio) -> None:
 
 def test_every_fact_of_a_model_has_a_column() -> None:
     """What a later version adds to `ModelInfo` must not be dropped in silence."""
-    columns = {column.name for column in Model.__table__.columns} | {"dtype"}
+    columns = {column.name for column in Model.__table__.columns} | OF_A_WORKER
     assert set(ModelInfo.__dataclass_fields__) - {"id"} <= columns
-    assert "dtype" in {column.name for column in ModelWorker.__table__.columns}
+    assert {column.name for column in ModelWorker.__table__.columns} >= OF_A_WORKER
 
 
 @pytest.mark.databases("postgresql")

@@ -46,6 +46,7 @@ TESTED_THROUGH: Final = {
     "db/migrations/versions/0003_traces.py": "db/test_schema.py",
     "db/migrations/versions/0004_what_a_prompt_was_made_into.py": "db/test_plans.py",
     "db/migrations/versions/0005_names_and_shares.py": "db/test_people_schema.py",
+    "db/migrations/versions/0006_what_a_worker_computes_on.py": "db/test_schema.py",
     "errors.py": "api/test_problems.py",
     "jobs/columns.py": "jobs/test_lifecycle.py",
     "jobs/hosting.py": "jobs/test_threads.py",

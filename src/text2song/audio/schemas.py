@@ -40,6 +40,9 @@ class TakeParams(ResolvedParams):
 class Provenance(WireModel):
     """What else was so when a take was made."""
 
+    # Read from what a worker wrote, who may be of the next version and write more of it.
+    model_config = ConfigDict(extra="ignore")
+
     model: str
     revision: str
     fingerprint: str = Field(description="sha256 over the model's configuration and weights.")

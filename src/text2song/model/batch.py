@@ -72,6 +72,8 @@ class RowBatch:
         self._entering: dict[int, GenerationSpec] = {}
         self._composing: dict[int, Row] = {}
         self._rendering: dict[int, _Sound] = {}
+        self._is_full = False
+        """Whether memory ran out, and no row has ended or left since."""
 
     @property
     def rows(self) -> Mapping[int, RowProgress]:
@@ -108,10 +110,14 @@ class RowBatch:
         """Drop a row, wherever it is."""
         for stage in (self._entering, self._composing, self._rendering):
             stage.pop(row, None)
+        self._is_full = False
 
     def advance(self) -> Sequence[RowResult]:
         """One sentence, one frame of every row, one piece of sound; answers the rows that have their end."""
-        return [*self._open_next(), *self._compose(), *self._render()]
+        results = [*self._open_next(), *self._compose(), *self._render()]
+        if results:
+            self._is_full = False
+        return results
 
     def _bytes_of(self, spec: GenerationSpec) -> int:
         """A row's memory while it is composed; 0 for one that will be refused."""
@@ -133,7 +139,9 @@ class RowBatch:
 
     def _open_next(self) -> Sequence[RowResult]:
         """Bring the row that has waited longest to its first frame, if there is room."""
-        if not self._entering or len(self._composing) >= self._parts.room.rows:
+        is_anyone_else = bool(self._composing or self._rendering)
+        has_room = len(self._composing) < self._parts.room.rows and not (self._is_full and is_anyone_else)
+        if not self._entering or not has_room:
             return ()
         number = min(self._entering)
         spec = self._entering.pop(number)
@@ -245,6 +253,7 @@ class RowBatch:
         """Let a row that does not fit beside the others wait for room; alone, the error is its end."""
         if not self._composing and not self._rendering:
             return (RowResult(number, error),)
+        self._is_full = True
         self._parts.room.pinch(rows=len(self._composing) + 1)
         self._entering[number] = spec
         log.warning("out of memory: one take begins anew, %d at once from now on", self._parts.room.rows)

@@ -4,7 +4,7 @@ One row at a time because convolutions over a batch may sum in another order; fl
 bfloat16 convolutions were seen to go wrong on some processors. So the same codes are the same sound,
 bit for bit, in any company.
 
-Sound comes in pieces of five seconds, because a long one in one piece would take gigabytes, and
+Sound comes in pieces of a second, because a long one in one piece would take gigabytes, and
 because its maker has others to look after meanwhile (see `encodec.py` for why they join without a seam).
 
 Legend: K codebooks, T frames, C channels, N samples in each channel, n samples of a piece.
@@ -23,8 +23,9 @@ from text2song.model.configuration import ModelConfiguration
 from text2song.model.encodec import CodecDecoder
 from text2song.sound.waveform import Waveform
 
-PIECE_FRAMES: Final = 250
-"""Five seconds of MusicGen's 50 frames: at its size, a third of a gigabyte beside the weights."""
+PIECE_FRAMES: Final = 50
+"""One second of MusicGen's: at its size an eighth of a gigabyte beside the weights, and a quarter less work than
+pieces of five seconds, whose numbers leave the processor's caches (docs/journal.md)."""
 
 
 class Codec:

@@ -2,7 +2,8 @@
 
 A *row* is one take in the making; a *batch* is the rows that are made at the same time. A row enters
 when there is room and leaves when it has its end or is no longer wanted, between any two frames of the
-others (continuous batching), and its codes never depend on who else is there.
+others (continuous batching). On a processor its codes are a function of its specification alone, whoever
+else is there; on a GPU the last bits may tell of the company, and so, now and then, do the codes.
 
 Legend: K codebooks, T frames.
 """

@@ -22,6 +22,7 @@ MODEL_OUT: Final[dict[str, Any]] = {
         {
             "name": "studio:4711",
             "dtype": "float32",
+            "device": "cpu",
             "capacity": 8,
             "speed": 1.7,
             "heartbeat_at": "2026-01-01T12:00:10Z",

@@ -123,6 +123,7 @@ def _described(model: Model, workers: list[ModelWorker]) -> ModelOut:
             ModelWorkerOut(
                 name=worker.name,
                 dtype=worker.dtype,
+                device=worker.device,
                 capacity=worker.capacity,
                 speed=worker.speed,
                 heartbeat_at=worker.heartbeat_at,

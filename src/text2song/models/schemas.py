@@ -15,6 +15,9 @@ class ModelWorkerOut(WireModel):
 
     name: str
     dtype: str
+    device: str | None = Field(
+        description="What computes: cpu, or the GPU's name; null where it is not told."
+    )
     capacity: int = Field(description="Takes that it makes at the same time.")
     speed: float | None = Field(description="Seconds of audio made in a second; null before the first job.")
     heartbeat_at: dt.datetime

@@ -48,6 +48,7 @@ def announce(work: Work, info: ModelInfo, *, worker: str, capacity: int) -> uuid
         model_id=model.id,
         name=worker,
         dtype=info.dtype,
+        device=info.device,
         capacity=capacity,
         speed=last_known_speed,
         started_at=now,

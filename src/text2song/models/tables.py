@@ -49,6 +49,8 @@ class ModelWorker(Identified, Base):
     name: Mapped[str] = mapped_column(String(WORKER_NAME_LIMIT))
     """Host and process."""
     dtype: Mapped[str] = mapped_column(Text)
+    device: Mapped[str | None] = mapped_column(Text)
+    """What computes: `cpu`, or the GPU's name; None for a worker of a version that does not say."""
     capacity: Mapped[int]
     speed: Mapped[float | None]
     """Seconds of audio made in a second, measured; None before the first job."""

@@ -35,10 +35,10 @@ def add(answer: Answer, *, name: str, role: str | None, is_admin: bool, is_exper
         InvalidInput: the name cannot be one, the role is none, or is said twice.
         Conflict: somebody has that name.
     """
-    named = one_of(Role, role, option="--role") if role is not None else None
-    if is_admin and named not in {None, Role.ADMIN}:
+    asked_role = one_of(Role, role, option="--role") if role is not None else None
+    if is_admin and asked_role not in {None, Role.ADMIN}:
         raise InvalidInput(f"--admin and --role {role} contradict each other: leave out one.", field="--role")
-    chosen = Role.ADMIN if is_admin else named or Role.CREATOR
+    chosen = Role.ADMIN if is_admin else asked_role or Role.CREATOR
     asked = {"name": name, "role": chosen.value, "is_expert": is_expert}
     body = body_of(UserIn, asked, options={"name": "NAME"})
     settings = settings_for(answer, is_service=False)
