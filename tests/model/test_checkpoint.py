@@ -32,7 +32,7 @@ def test_info_says_what_the_model_is(noise_folder: Path) -> None:
     assert info.fingerprint == manifest["fingerprint"]
     assert (info.sample_rate, info.frame_rate, info.codebook_size) == (32_000, 50.0, 2048)
     assert info.codebooks == 4 * info.channels
-    assert info.max_duration_seconds == 30.0
+    assert info.max_duration_seconds == 300.0
     assert info.dtype == "float32"
     assert info.module_shapes["decoder.model.decoder.layers.1.fc1"] == (128, 64)
 
@@ -221,13 +221,13 @@ def test_loading_and_playing_say_nothing(
 
 def test_a_sentence_is_encoded_once(noise: MusicGen, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[str] = []
-    encode = noise._reader._encode
+    encode = noise._parts.reader._encode
 
     def count(sentence: str) -> EncodedSentence:
         encoded.append(sentence)
         return encode(sentence)
 
-    monkeypatch.setattr(noise._reader, "_encode", count)
+    monkeypatch.setattr(noise._parts.reader, "_encode", count)
     takes(noise, [replace(SPEC, sentence="only once", seed=s) for s in range(3)])
     assert encoded == ["only once"]
 

@@ -24,8 +24,8 @@ from text2song.model.encodec import CodecDecoder
 from text2song.sound.waveform import Waveform
 
 PIECE_FRAMES: Final = 50
-"""One second of MusicGen's: at its size an eighth of a gigabyte beside the weights, and a quarter less work than
-pieces of five seconds, whose numbers leave the processor's caches (docs/journal.md)."""
+"""One second of MusicGen's: at its size an eighth of a gigabyte beside the weights, and a quarter less work
+than pieces of five seconds, whose numbers leave the processor's caches (docs/journal.md)."""
 
 
 class Codec:
