@@ -1,0 +1,360 @@
+"""The engine beside transformers' MusicGen, by turns, in one run, with random weights at a published size.
+
+    python -m benchmarks.engine                   prints the tables of benchmarks/engine.md; an hour or two
+    python -m benchmarks.engine --quick --json    about three minutes; what the named cases came to, as JSON
+    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 python -m benchmarks.engine
+                                                  as on a laptop without AVX-512
+
+Needs torch, transformers, peft and numpy, and the model layer of this project alone. On a processor it is all
+computed by one thread (`--threads`) and told in that thread's own seconds, so that other work on the machine
+disturbs less; on a GPU in seconds of the clock. Of some rounds the fastest counts, on either side.
+
+A *step* is one frame of every prompt with drawing its codes, but without reading the sentence and without
+EnCodec. *Whole takes* are from the words to the sound. Steps of long takes are measured at frames 10, 750 and
+1490 over memories that are filled beforehand, and averaged by Simpson's rule: attention grows linearly with
+the past.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, Final
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
+from transformers import MusicgenForConditionalGeneration
+
+from benchmarks import musicgens, steps
+from benchmarks.steps import Clock
+from text2song.model.batch import Parts
+from text2song.model.lora import Factors
+from text2song.music.spec import AdapterWeight
+
+LONG_FRAMES: Final = (10, 750, 1490)
+SIMPSON: Final = (1 / 6, 4 / 6, 1 / 6)
+ADAPTERS: Final = tuple(AdapterWeight(digit * 64) for digit in "1234")
+RANK: Final = 8
+SHORTEST: Final = 25
+"""Frames of the shortest take that may be asked for."""
+Measure = Callable[[], float]
+"""Does it once, and answers the seconds that it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Ours beside a peer; less is better."""
+
+    name: str
+    what: str
+    ours: Measure
+    peer: Measure
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The fastest of some rounds of each, in milliseconds."""
+
+    case: Case
+    ours: float
+    peer: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster ours is."""
+        return self.peer / self.ours
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "case": self.case.name,
+            "ours": round(self.ours, 2),
+            "peer": round(self.peer, 2),
+            "ratio": round(self.ratio, 3),
+            "unit": "ms",
+        }
+
+    def as_row(self) -> str:
+        """Of the table."""
+        return (
+            f"| {self.case.name} | {self.case.what} | {self.ours:.1f} | {self.peer:.1f} | {self.ratio:.2f} |"
+        )
+
+
+def measured(case: Case) -> Outcome:
+    """By turns; the first round of each warms up where there are several."""
+    rounds = [(case.ours(), case.peer()) for _ in range(case.rounds)]
+    fastest = [min(side) * 1e3 for side in zip(*rounds, strict=True)]
+    return Outcome(case, *fastest)
+
+
+class Peers:
+    """Every model that a case compares, made when it is first asked for."""
+
+    def __init__(self, size: str, *, device: str) -> None:
+        self._size = size
+        self.device = device
+        self.clock = Clock(device)
+        self.ours = cache(self._ours)
+        self.theirs = cache(self._theirs)
+
+    def _theirs(self, dtype: str) -> MusicgenForConditionalGeneration:
+        return musicgens.theirs(self._size).to(getattr(torch, dtype)).to(self.device)
+
+    def _ours(self, dtype: str) -> Parts:
+        read = musicgens.weights_of(self.theirs("float32"))
+        parts = musicgens.ours(self._size, dtype=dtype, read=read, device=self.device)
+        for number, adapter in enumerate(ADAPTERS):
+            parts.rack.add(adapter.digest, _factors(parts, seed=number))
+        return parts
+
+    def words(self, prompts: int) -> dict[str, Tensor]:
+        """What transformers reads of so many sentences."""
+        return musicgens.prompt(self.ours("float32"), prompts, device=self.device)
+
+
+def _factors(parts: Parts, *, seed: int) -> dict[str, Factors]:
+    chance = torch.Generator().manual_seed(seed)
+    return {
+        name: Factors(
+            down=torch.randn(RANK, inputs, generator=chance) * 0.02,
+            up=torch.randn(outputs, RANK, generator=chance) * 0.02,
+        )
+        for name, (outputs, inputs) in parts.info.module_shapes.items()
+    }
+
+
+def cases_of_steps(peers: Peers, *, frames: int, prompts: Sequence[int], rounds: int) -> list[Case]:
+    """Ours in each precision beside theirs in float32."""
+    clock = peers.clock
+
+    def case(name: str, dtype: str, count: int) -> Case:
+        wanted = musicgens.specs(count, frames=frames)
+        return Case(
+            name,
+            f"a step of {count}, {dtype}, beside float32",
+            lambda: steps.our_step(peers.ours(dtype), wanted, clock=clock),
+            lambda: steps.their_step(peers.theirs("float32"), peers.words(count), frames=frames, clock=clock),
+            rounds,
+        )
+
+    named = [(f"fp32-{count}", "float32", count) for count in prompts]
+    return [case(*each) for each in named] + [case("int8-vs-hf-fp32-1", "int8", 1)]
+
+
+def cases_of_takes(peers: Peers, *, frames: int, prompts: Sequence[int], rounds: int) -> list[Case]:
+    """Whole takes in bfloat16, the default where it is fast, beside theirs by default."""
+    clock = peers.clock
+
+    def case(count: int) -> Case:
+        wanted = musicgens.specs(count, frames=frames)
+        return Case(
+            f"bf16-vs-hf-fp32-{count}",
+            f"{count} whole takes of {frames / musicgens.FRAME_RATE:g} s, bfloat16, beside float32",
+            lambda: steps.our_takes(peers.ours("bfloat16"), wanted, clock=clock),
+            lambda: steps.their_takes(
+                peers.theirs("float32"), peers.words(count), frames=frames, clock=clock
+            ),
+            rounds,
+        )
+
+    return [case(count) for count in prompts]
+
+
+def cases_of_long_takes(peers: Peers, *, prompts: Sequence[int], rounds: int) -> list[Case]:
+    """bfloat16 on both sides, over the caches that transformers has."""
+    clock = peers.clock
+
+    def our(count: int, frame: int) -> float:
+        wanted = musicgens.specs(count, frames=1500)
+        return steps.our_step_at(peers.ours("bfloat16"), wanted, frame=frame, clock=clock)
+
+    def their(count: int, frame: int, *, is_static: bool) -> float:
+        return steps.their_step_at(
+            peers.theirs("bfloat16"),
+            peers.ours("float32"),
+            count,
+            frame=frame,
+            clock=clock,
+            is_static=is_static,
+        )
+
+    def mean(step: Callable[[int], float]) -> float:
+        return sum(weight * step(frame) for weight, frame in zip(SIMPSON, LONG_FRAMES, strict=True))
+
+    found = []
+    for count in prompts:
+        found.append(
+            Case(
+                f"bf16-vs-hf-bf16-30s-{count}",
+                f"the mean step of {count} takes of 30 s, bfloat16, beside their default cache",
+                partial(mean, partial(our, count)),
+                partial(mean, partial(their, count, is_static=False)),
+                rounds,
+            )
+        )
+        found.append(
+            Case(
+                f"bf16-vs-hf-static-{count}",
+                f"the step at frame 1490 of {count}, bfloat16, beside their static cache",
+                partial(our, count, LONG_FRAMES[-1]),
+                partial(their, count, LONG_FRAMES[-1], is_static=True),
+                rounds,
+            )
+        )
+    return found
+
+
+def cases_of_adapters(peers: Peers, *, frames: int, dtype: str, name: str, rounds: int) -> list[Case]:
+    """Eight takes by four adapters in one batch, beside four batches of two whose adapter costs nothing."""
+    clock = peers.clock
+    mixed = musicgens.specs(8, frames=frames, adapters=ADAPTERS)
+    bare = musicgens.specs(2, frames=frames)
+    return [
+        Case(
+            name,
+            f"a step of 8 takes by 4 adapters, {dtype}, beside 4 batches of 2 with merged weights",
+            lambda: steps.our_step(peers.ours(dtype), mixed, clock=clock),
+            lambda: 4 * steps.our_step(peers.ours(dtype), bare, clock=clock),
+            rounds,
+        )
+    ]
+
+
+def cases_of_peft(peers: Peers, *, frames: int) -> list[Case]:
+    """The same beside four batches of two by peft, which does not merge either."""
+    clock = peers.clock
+    mixed = musicgens.specs(8, frames=frames, adapters=ADAPTERS)
+
+    def their() -> float:
+        model = musicgens.theirs("small")
+        targets = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
+        config = LoraConfig(r=RANK, target_modules=targets, init_lora_weights=False)
+        model.decoder = get_peft_model(model.decoder, config).base_model.model
+        return 4 * steps.their_step(model, peers.words(2), frames=frames, clock=clock)
+
+    return [
+        Case(
+            "mixed-4-adapters-vs-peft",
+            "a step of 8 takes by 4 adapters, float32, beside 4 batches of 2 by peft",
+            lambda: steps.our_step(peers.ours("float32"), mixed, clock=clock),
+            their,
+            rounds=1,
+        )
+    ]
+
+
+def quick_cases(peers: Peers) -> list[Case]:
+    """The named cases, short enough for all of them to take about three minutes."""
+    mixed = "mixed-4-adapters-8-rows"
+    return [
+        *cases_of_steps(peers, frames=SHORTEST, prompts=(1, 8), rounds=1),
+        *cases_of_takes(peers, frames=SHORTEST, prompts=(1, 8), rounds=1),
+        *cases_of_long_takes(peers, prompts=(8,), rounds=1),
+        *cases_of_adapters(peers, frames=SHORTEST, dtype="bfloat16", name=mixed, rounds=1),
+    ]
+
+
+def full_cases(peers: Peers) -> list[Case]:
+    """More prompts and longer takes; float32 for the adapters, too."""
+    mixed = "mixed-4-adapters-8-rows"
+    return [
+        *cases_of_steps(peers, frames=50, prompts=(1, 4, 8), rounds=3),
+        *cases_of_takes(peers, frames=250, prompts=(1, 4, 8), rounds=2),
+        *cases_of_long_takes(peers, prompts=(1, 4, 8), rounds=3),
+        *cases_of_adapters(peers, frames=50, dtype="bfloat16", name=mixed, rounds=3),
+        *cases_of_adapters(peers, frames=50, dtype="float32", name=f"{mixed}-fp32", rounds=3),
+        *cases_of_peft(peers, frames=SHORTEST),
+    ]
+
+
+def memory_of(side: str, *, size: str, dtype: str, prompts: int, frames: int) -> float:
+    """The most that a process of its own had in memory, in GB, to make some takes."""
+    program = [sys.executable, "-m", "benchmarks.engine", "--alone", side, dtype, str(prompts), str(frames)]
+    done = subprocess.run([*program, "--size", size], check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def play_alone(side: str, dtype: str, prompts: int, frames: int, *, size: str) -> None:
+    """Make takes with one side alone, and print this process's largest memory."""
+    wanted = musicgens.specs(prompts, frames=frames)
+    if side == "ours":
+        parts = musicgens.ours(size, dtype=dtype, read=musicgens.random_weights())
+        steps.our_takes(parts, wanted, clock=Clock("cpu"))
+    else:
+        model = musicgens.theirs(size).to(getattr(torch, dtype))
+        ids = torch.randint(3, 250, (prompts, 20))
+        words = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        steps.their_takes(model, words, frames=frames, clock=Clock("cpu"))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+
+
+def print_memory(size: str) -> None:
+    """The table of what each takes in a process of its own."""
+    print("\n| takes | dtype | ours, GB | transformers, GB |\n|---|---|---|---|")
+    for prompts, frames in ((1, 250), (8, 250), (1, 1500)):
+        for dtype in ("float32", "bfloat16"):
+            found = [
+                memory_of(side, size=size, dtype=dtype, prompts=prompts, frames=frames)
+                for side in ("ours", "theirs")
+            ]
+            print(
+                f"| {prompts} of {frames // 50} s | {dtype} | {found[0]:.2f} | {found[1]:.2f} |", flush=True
+            )
+
+
+def print_floor(peers: Peers) -> None:
+    """What reading the decoder's weights once takes at the speed of this machine's memory."""
+    speed = steps.bandwidth(peers.device, clock=peers.clock)
+    parameters = sum(rows * columns for rows, columns in peers.ours("float32").info.module_shapes.values())
+    floors = ", ".join(
+        f"{name} {parameters * size / speed * 1e3:.1f}"
+        for name, size in (("float32", 4), ("bfloat16", 2), ("int8", 1))
+    )
+    print(f"\nMemory is read at {speed / 1e9:.1f} GB/s, so no step can take less than, in ms: {floors}.")
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the named cases, in about three minutes")
+    parser.add_argument("--json", action="store_true", help="print a list instead of tables")
+    parser.add_argument("--size", choices=list(musicgens.SIZES), default="small")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--alone", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.alone:
+        side, dtype, prompts, frames = options.alone
+        play_alone(side, dtype, int(prompts), int(frames), size=options.size)
+        return
+    peers = Peers(options.size, device=options.device)
+    cases = quick_cases(peers) if options.quick else full_cases(peers)
+    outcomes = []
+    if not options.json:
+        isa = os.environ.get("ONEDNN_MAX_CPU_ISA", torch.backends.cpu.get_cpu_capability())
+        print(f"torch {torch.__version__}, {options.device}, {options.threads} threads, {isa}\n")
+        print("| case | what | ours, ms | peer, ms | times |\n|---|---|---|---|---|")
+    for case in cases:
+        if options.only in case.name:
+            outcomes.append(measured(case))
+            if not options.json:
+                print(outcomes[-1].as_row(), flush=True)
+    if options.json:
+        print(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
+    elif not options.quick and not options.only:
+        print_floor(peers)
+        print_memory(options.size)
+
+
+if __name__ == "__main__":
+    main()
