@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 from text2song.model.batch import Parts
 from text2song.model.checkpoint import Read
 from text2song.model.codec import Codec
-from text2song.model.configuration import read_configuration
+from text2song.model.configuration import ModelConfiguration, read_configuration
 from text2song.model.decoder import Decoder, module_shapes
 from text2song.model.delay import offsets_for
 from text2song.model.noise_files import small_files
@@ -135,15 +135,21 @@ def random_weights(device: str = "cpu") -> Read:
     return read
 
 
+def read_published(size: str) -> ModelConfiguration:
+    """The same, as our reader understands it."""
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "config.json").write_text(json.dumps(configuration(size).to_dict()))
+        return read_configuration(Path(name))
+
+
 def ours(size: str, *, dtype: str, read: Read, device: str = "cpu", rows: int = 64) -> Parts:
     """Our MusicGen of that size, as its rows use it."""
     where, precision = torch.device(device), precision_for(dtype, device=torch.device(device))
+    found = read_published(size)
+    shape = found.decoder
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "tokenizer.json").write_text(json.dumps(small_files(audio_channels=1)["tokenizer.json"]))
-        (folder / "config.json").write_text(json.dumps(configuration(size).to_dict()))
-        found = read_configuration(folder)
-        shape = found.decoder
         reader = TextReader(folder, shape=found.text_encoder, width=shape.width, read=read)
     shapes = module_shapes(shape)
     return Parts(
