@@ -106,7 +106,9 @@ class Peers:
         self.theirs = cache(self._theirs)
 
     def _theirs(self, dtype: str) -> MusicgenForConditionalGeneration:
-        return musicgens.theirs(self._size).to(getattr(torch, dtype)).to(self.device)
+        model = musicgens.theirs(self._size, device=self.device)
+        model.to(getattr(torch, dtype))
+        return model
 
     def _ours(self, dtype: str) -> Parts:
         read = musicgens.weights_of(self.theirs("float32"))
@@ -115,9 +117,9 @@ class Peers:
             parts.rack.add(adapter.digest, _factors(parts, seed=number))
         return parts
 
-    def words(self, prompts: int) -> dict[str, Tensor]:
+    def words(self, prompts: int) -> Tensor:
         """What transformers reads of so many sentences."""
-        return musicgens.prompt(self.ours("float32"), prompts, device=self.device)
+        return musicgens.token_ids(self.ours("float32"), prompts, device=self.device)
 
 
 def _factors(parts: Parts, *, seed: int) -> dict[str, Factors]:
@@ -289,10 +291,9 @@ def play_alone(side: str, dtype: str, prompts: int, frames: int, *, size: str) -
         parts = musicgens.ours(size, dtype=dtype, read=musicgens.random_weights())
         steps.our_takes(parts, wanted, clock=Clock("cpu"))
     else:
-        model = musicgens.theirs(size).to(getattr(torch, dtype))
-        ids = torch.randint(3, 250, (prompts, 20))
-        words = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        steps.their_takes(model, words, frames=frames, clock=Clock("cpu"))
+        model = musicgens.theirs(size)
+        model.to(getattr(torch, dtype))
+        steps.their_takes(model, torch.randint(3, 250, (prompts, 20)), frames=frames, clock=Clock("cpu"))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
 
 

@@ -109,7 +109,8 @@ def theirs(size: str, *, device: str = "cpu") -> MusicgenForConditionalGeneratio
         "bos_token_id": SPECIAL,
     }.items():
         setattr(model.generation_config, name, value)
-    return model.to(device)
+    torch.nn.Module.to(model, torch.device(device))  # their own is decorated beyond a checker's reach
+    return model
 
 
 def weights_of(model: MusicgenForConditionalGeneration) -> Read:
@@ -194,7 +195,7 @@ def specs(prompts: int, *, frames: int, adapters: Sequence[AdapterWeight] = ()) 
     ]
 
 
-def prompt(parts: Parts, prompts: int, *, device: str = "cpu") -> dict[str, Tensor]:
-    """The same sentences as transformers wants them."""
-    ids = torch.tensor([parts.reader.encode(spec.sentence).token_ids for spec in specs(prompts, frames=50)])
-    return {"input_ids": ids.to(device), "attention_mask": torch.ones_like(ids).to(device)}
+def token_ids(parts: Parts, prompts: int, *, device: str = "cpu") -> Tensor:
+    """The same sentences as transformers reads them: [B, E]."""
+    found = [parts.reader.encode(spec.sentence).token_ids for spec in specs(prompts, frames=50)]
+    return torch.tensor(found, device=device)

@@ -43,7 +43,7 @@ class Clock:
 
 
 @dataclass
-class _Ticks(StoppingCriteria):  # type: ignore[misc] # transformers leaves it untyped
+class _Ticks(StoppingCriteria):
     """Notes the moment after each of their steps, and stops nothing."""
 
     clock: Clock
@@ -68,7 +68,7 @@ def our_step(parts: Parts, wanted: Sequence[GenerationSpec], *, clock: Clock) ->
 
 def their_step(
     model: MusicgenForConditionalGeneration,
-    words: dict[str, Tensor],
+    ids: Tensor,
     *,
     frames: int,
     clock: Clock,
@@ -76,7 +76,12 @@ def their_step(
     """The same of theirs."""
     ticks = _Ticks(clock)
     criteria = StoppingCriteriaList([ticks])
-    model.generate(**words, max_new_tokens=frames + LAST_OFFSET, stopping_criteria=criteria)
+    model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=frames + LAST_OFFSET,
+        stopping_criteria=criteria,
+    )
     return (ticks.moments[-1] - ticks.moments[0]) / (len(ticks.moments) - 1)
 
 
@@ -93,12 +98,10 @@ def our_takes(parts: Parts, wanted: Sequence[GenerationSpec], *, clock: Clock) -
     return clock.now() - began
 
 
-def their_takes(
-    model: MusicgenForConditionalGeneration, words: dict[str, Tensor], *, frames: int, clock: Clock
-) -> float:
+def their_takes(model: MusicgenForConditionalGeneration, ids: Tensor, *, frames: int, clock: Clock) -> float:
     """The same of theirs."""
     began = clock.now()
-    model.generate(**words, max_new_tokens=frames + LAST_OFFSET)
+    model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=frames + LAST_OFFSET)
     return clock.now() - began
 
 
