@@ -9,10 +9,9 @@ Needs torch, transformers, peft and numpy, and the model layer of this project a
 computed by one thread (`--threads`) and told in that thread's own seconds, so that other work on the machine
 disturbs less; on a GPU in seconds of the clock. Of some rounds the fastest counts, on either side.
 
-A *step* is one frame of every prompt with drawing its codes, but without reading the sentence and without
-EnCodec. *Whole takes* are from the words to the sound. Steps of long takes are measured at frames 10, 750 and
-1490 over memories that are filled beforehand, and averaged by Simpson's rule: attention grows linearly with
-the past.
+A *step* is one frame of every prompt: without reading the sentence, without EnCodec, and of theirs without the
+drawing of codes, a few hundredths. It is measured at the beginning, in the middle and at the end of a take, over
+memories that are filled beforehand. *Whole takes* are from the words to the sound.
 """
 
 import argparse
@@ -29,20 +28,18 @@ from typing import Any, Final
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
-from transformers import MusicgenForConditionalGeneration
+from transformers import MusicgenForCausalLM, MusicgenForConditionalGeneration
 
 from benchmarks import musicgens, steps
 from benchmarks.steps import Clock
 from text2song.model.batch import Parts
 from text2song.model.lora import Factors
-from text2song.music.spec import AdapterWeight
+from text2song.music.spec import AdapterWeight, GenerationSpec
 
-LONG_FRAMES: Final = (10, 750, 1490)
-SIMPSON: Final = (1 / 6, 4 / 6, 1 / 6)
 ADAPTERS: Final = tuple(AdapterWeight(digit * 64) for digit in "1234")
 RANK: Final = 8
-SHORTEST: Final = 25
-"""Frames of the shortest take that may be asked for."""
+SHORT, LONG = 250, 1500
+"""Frames of 5 and of 30 seconds."""
 Measure = Callable[[], float]
 """Does it once, and answers the seconds that it took."""
 
@@ -99,20 +96,20 @@ class Peers:
     """Every model that a case compares, made when it is first asked for."""
 
     def __init__(self, size: str, *, device: str) -> None:
-        self._size = size
+        self.size = size
         self.device = device
         self.clock = Clock(device)
         self.ours = cache(self._ours)
         self.theirs = cache(self._theirs)
 
     def _theirs(self, dtype: str) -> MusicgenForConditionalGeneration:
-        model = musicgens.theirs(self._size, device=self.device)
+        model = musicgens.theirs(self.size, device=self.device)
         model.to(getattr(torch, dtype))
         return model
 
     def _ours(self, dtype: str) -> Parts:
         read = musicgens.weights_of(self.theirs("float32"))
-        parts = musicgens.ours(self._size, dtype=dtype, read=read, device=self.device)
+        parts = musicgens.ours(self.size, dtype=dtype, read=read, device=self.device)
         for number, adapter in enumerate(ADAPTERS):
             parts.rack.add(adapter.digest, _factors(parts, seed=number))
         return parts
@@ -133,122 +130,139 @@ def _factors(parts: Parts, *, seed: int) -> dict[str, Factors]:
     }
 
 
-def cases_of_steps(peers: Peers, *, frames: int, prompts: Sequence[int], rounds: int) -> list[Case]:
-    """Ours in each precision beside theirs in float32."""
-    clock = peers.clock
+def our_mean_step(peers: Peers, dtype: str, wanted: Sequence[GenerationSpec], *, frames: int) -> float:
+    """Ours, over takes of that length."""
+    parts = peers.ours(dtype)
+    step_at = partial(steps.our_step_at, parts=parts, wanted=wanted, clock=peers.clock)
+    return steps.mean_step(step_at, frames=frames)
 
-    def case(name: str, dtype: str, count: int) -> Case:
-        wanted = musicgens.specs(count, frames=frames)
-        return Case(
+
+def their_step_at(
+    frame: int, *, peers: Peers, dtype: str, prompts: int, static_steps: int | None = None
+) -> float:
+    """Theirs, at one frame."""
+    return steps.their_step_at(
+        frame,
+        decoder=peers.theirs(dtype).decoder,
+        words=peers.words(prompts).shape[1],
+        prompts=prompts,
+        clock=peers.clock,
+        static_steps=static_steps,
+    )
+
+
+def their_mean_step(peers: Peers, dtype: str, prompts: int, *, frames: int) -> float:
+    """Theirs, over takes of that length."""
+    return steps.mean_step(partial(their_step_at, peers=peers, dtype=dtype, prompts=prompts), frames=frames)
+
+
+def cases_of_steps(peers: Peers, *, prompts: Sequence[int], rounds: int) -> list[Case]:
+    """Ours in float32 and in eight bits beside theirs in float32, over takes of 5 s."""
+    named = [(f"fp32-{count}", "float32", count) for count in prompts]
+    named += [(f"int8-vs-hf-fp32-{count}", "int8", count) for count in prompts]
+    return [
+        Case(
             name,
             f"a step of {count}, {dtype}, beside float32",
-            lambda: steps.our_step(peers.ours(dtype), wanted, clock=clock),
-            lambda: steps.their_step(peers.theirs("float32"), peers.words(count), frames=frames, clock=clock),
+            partial(our_mean_step, peers, dtype, musicgens.specs(count, frames=SHORT), frames=SHORT),
+            partial(their_mean_step, peers, "float32", count, frames=SHORT),
             rounds,
         )
-
-    named = [(f"fp32-{count}", "float32", count) for count in prompts]
-    return [case(*each) for each in named] + [case("int8-vs-hf-fp32-1", "int8", 1)]
+        for name, dtype, count in named
+    ]
 
 
 def cases_of_takes(peers: Peers, *, frames: int, prompts: Sequence[int], rounds: int) -> list[Case]:
     """Whole takes in bfloat16, the default where it is fast, beside theirs by default."""
-    clock = peers.clock
 
-    def case(count: int) -> Case:
+    def their(count: int) -> float:
+        ids = peers.words(count)
+        return steps.their_takes(peers.theirs("float32"), ids, frames=frames, clock=peers.clock)
+
+    def our(count: int) -> float:
         wanted = musicgens.specs(count, frames=frames)
-        return Case(
+        return steps.our_takes(peers.ours("bfloat16"), wanted, clock=peers.clock)
+
+    return [
+        Case(
             f"bf16-vs-hf-fp32-{count}",
             f"{count} whole takes of {frames / musicgens.FRAME_RATE:g} s, bfloat16, beside float32",
-            lambda: steps.our_takes(peers.ours("bfloat16"), wanted, clock=clock),
-            lambda: steps.their_takes(
-                peers.theirs("float32"), peers.words(count), frames=frames, clock=clock
-            ),
+            partial(our, count),
+            partial(their, count),
             rounds,
         )
-
-    return [case(count) for count in prompts]
+        for count in prompts
+    ]
 
 
 def cases_of_long_takes(peers: Peers, *, prompts: Sequence[int], rounds: int) -> list[Case]:
     """bfloat16 on both sides, over the caches that transformers has."""
-    clock = peers.clock
-
-    def our(count: int, frame: int) -> float:
-        wanted = musicgens.specs(count, frames=1500)
-        return steps.our_step_at(peers.ours("bfloat16"), wanted, frame=frame, clock=clock)
-
-    def their(count: int, frame: int, *, is_static: bool) -> float:
-        return steps.their_step_at(
-            peers.theirs("bfloat16"),
-            peers.ours("float32"),
-            count,
-            frame=frame,
-            clock=clock,
-            is_static=is_static,
-        )
-
-    def mean(step: Callable[[int], float]) -> float:
-        return sum(weight * step(frame) for weight, frame in zip(SIMPSON, LONG_FRAMES, strict=True))
-
     found = []
     for count in prompts:
+        wanted = musicgens.specs(count, frames=LONG)
         found.append(
             Case(
                 f"bf16-vs-hf-bf16-30s-{count}",
                 f"the mean step of {count} takes of 30 s, bfloat16, beside their default cache",
-                partial(mean, partial(our, count)),
-                partial(mean, partial(their, count, is_static=False)),
+                partial(our_mean_step, peers, "bfloat16", wanted, frames=LONG),
+                partial(their_mean_step, peers, "bfloat16", count, frames=LONG),
                 rounds,
             )
         )
+        their = partial(their_step_at, peers=peers, dtype="bfloat16", prompts=count, static_steps=LONG)
+        our = partial(steps.our_step_at, wanted=wanted, clock=peers.clock)
         found.append(
             Case(
                 f"bf16-vs-hf-static-{count}",
                 f"the step at frame 1490 of {count}, bfloat16, beside their static cache",
-                partial(our, count, LONG_FRAMES[-1]),
-                partial(their, count, LONG_FRAMES[-1], is_static=True),
+                lambda our=our: our(LONG - 10, parts=peers.ours("bfloat16")),
+                partial(their, LONG - 10),
                 rounds,
             )
         )
     return found
 
 
-def cases_of_adapters(peers: Peers, *, frames: int, dtype: str, name: str, rounds: int) -> list[Case]:
+def cases_of_adapters(peers: Peers, *, dtype: str, name: str, rounds: int) -> list[Case]:
     """Eight takes by four adapters in one batch, beside four batches of two whose adapter costs nothing."""
-    clock = peers.clock
-    mixed = musicgens.specs(8, frames=frames, adapters=ADAPTERS)
-    bare = musicgens.specs(2, frames=frames)
+    mixed = musicgens.specs(8, frames=SHORT, adapters=ADAPTERS)
+    bare = musicgens.specs(2, frames=SHORT)
     return [
         Case(
             name,
             f"a step of 8 takes by 4 adapters, {dtype}, beside 4 batches of 2 with merged weights",
-            lambda: steps.our_step(peers.ours(dtype), mixed, clock=clock),
-            lambda: 4 * steps.our_step(peers.ours(dtype), bare, clock=clock),
+            partial(our_mean_step, peers, dtype, mixed, frames=SHORT),
+            lambda: 4 * our_mean_step(peers, dtype, bare, frames=SHORT),
             rounds,
         )
     ]
 
 
-def cases_of_peft(peers: Peers, *, frames: int) -> list[Case]:
+def cases_of_peft(peers: Peers, *, rounds: int) -> list[Case]:
     """The same beside four batches of two by peft, which does not merge either."""
-    clock = peers.clock
-    mixed = musicgens.specs(8, frames=frames, adapters=ADAPTERS)
+    mixed = musicgens.specs(8, frames=SHORT, adapters=ADAPTERS)
 
-    def their() -> float:
-        model = musicgens.theirs("small")
+    @cache
+    def adapted() -> MusicgenForCausalLM:
         targets = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
         config = LoraConfig(r=RANK, target_modules=targets, init_lora_weights=False)
-        model.decoder = get_peft_model(model.decoder, config).base_model.model
-        return 4 * steps.their_step(model, peers.words(2), frames=frames, clock=clock)
+        decoder: MusicgenForCausalLM = get_peft_model(
+            musicgens.theirs(peers.size).decoder, config
+        ).base_model.model
+        return decoder
+
+    def their() -> float:
+        words = peers.words(2).shape[1]
+        step_at = partial(steps.their_step_at, decoder=adapted(), words=words, prompts=2, clock=peers.clock)
+        return 4 * steps.mean_step(step_at, frames=SHORT)
 
     return [
         Case(
             "mixed-4-adapters-vs-peft",
             "a step of 8 takes by 4 adapters, float32, beside 4 batches of 2 by peft",
-            lambda: steps.our_step(peers.ours("float32"), mixed, clock=clock),
+            partial(our_mean_step, peers, "float32", mixed, frames=SHORT),
             their,
-            rounds=1,
+            rounds,
         )
     ]
 
@@ -257,10 +271,10 @@ def quick_cases(peers: Peers) -> list[Case]:
     """The named cases, short enough for all of them to take about three minutes."""
     mixed = "mixed-4-adapters-8-rows"
     return [
-        *cases_of_steps(peers, frames=SHORTEST, prompts=(1, 8), rounds=1),
-        *cases_of_takes(peers, frames=SHORTEST, prompts=(1, 8), rounds=1),
+        *cases_of_steps(peers, prompts=(1, 8), rounds=2),
+        *cases_of_takes(peers, frames=75, prompts=(1, 8), rounds=1),
         *cases_of_long_takes(peers, prompts=(8,), rounds=1),
-        *cases_of_adapters(peers, frames=SHORTEST, dtype="bfloat16", name=mixed, rounds=1),
+        *cases_of_adapters(peers, dtype="bfloat16", name=mixed, rounds=2),
     ]
 
 
@@ -268,12 +282,12 @@ def full_cases(peers: Peers) -> list[Case]:
     """More prompts and longer takes; float32 for the adapters, too."""
     mixed = "mixed-4-adapters-8-rows"
     return [
-        *cases_of_steps(peers, frames=50, prompts=(1, 4, 8), rounds=3),
-        *cases_of_takes(peers, frames=250, prompts=(1, 4, 8), rounds=2),
+        *cases_of_steps(peers, prompts=(1, 4, 8), rounds=3),
+        *cases_of_takes(peers, frames=SHORT, prompts=(1, 4, 8), rounds=2),
         *cases_of_long_takes(peers, prompts=(1, 4, 8), rounds=3),
-        *cases_of_adapters(peers, frames=50, dtype="bfloat16", name=mixed, rounds=3),
-        *cases_of_adapters(peers, frames=50, dtype="float32", name=f"{mixed}-fp32", rounds=3),
-        *cases_of_peft(peers, frames=SHORTEST),
+        *cases_of_adapters(peers, dtype="bfloat16", name=mixed, rounds=3),
+        *cases_of_adapters(peers, dtype="float32", name=f"{mixed}-fp32", rounds=3),
+        *cases_of_peft(peers, rounds=2),
     ]
 
 

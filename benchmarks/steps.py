@@ -4,8 +4,8 @@ Ours is measured in its parts, so this looks inside `RowBatch`.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,10 +13,9 @@ from torch import Tensor
 from transformers import (
     DynamicCache,
     EncoderDecoderCache,
+    MusicgenForCausalLM,
     MusicgenForConditionalGeneration,
     StaticCache,
-    StoppingCriteria,
-    StoppingCriteriaList,
 )
 
 from text2song.model.batch import Parts, RowBatch
@@ -25,7 +24,8 @@ from text2song.music.spec import GenerationSpec
 LAST_OFFSET = 3
 """Steps by which the last codebook is late."""
 _STEPS_AT = 3
-"""Steps that are measured at one frame of a long take, after one to warm up."""
+"""Steps that are measured at one frame, after one to warm up."""
+_SIMPSON = (1 / 6, 4 / 6, 1 / 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,49 +40,6 @@ class Clock:
             return time.process_time()
         torch.cuda.synchronize()
         return time.perf_counter()
-
-
-@dataclass
-class _Ticks(StoppingCriteria):
-    """Notes the moment after each of their steps, and stops nothing."""
-
-    clock: Clock
-    moments: list[float] = field(default_factory=list)
-
-    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
-        del scores
-        self.moments.append(self.clock.now())
-        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-
-
-def our_step(parts: Parts, wanted: Sequence[GenerationSpec], *, clock: Clock) -> float:
-    """One step of all rows, with drawing the codes."""
-    batch = _opened(parts, wanted)
-    batch._compose()  # noqa: SLF001  # a step alone, without the sound that follows
-    steps, began = 0, clock.now()
-    while batch._composing:  # noqa: SLF001  # as above
-        batch._compose()  # noqa: SLF001  # as above
-        steps += 1
-    return (clock.now() - began) / steps
-
-
-def their_step(
-    model: MusicgenForConditionalGeneration,
-    ids: Tensor,
-    *,
-    frames: int,
-    clock: Clock,
-) -> float:
-    """The same of theirs."""
-    ticks = _Ticks(clock)
-    criteria = StoppingCriteriaList([ticks])
-    model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=frames + LAST_OFFSET,
-        stopping_criteria=criteria,
-    )
-    return (ticks.moments[-1] - ticks.moments[0]) / (len(ticks.moments) - 1)
 
 
 def our_takes(parts: Parts, wanted: Sequence[GenerationSpec], *, clock: Clock) -> float:
@@ -106,8 +63,8 @@ def their_takes(model: MusicgenForConditionalGeneration, ids: Tensor, *, frames:
 
 
 @torch.inference_mode()
-def our_step_at(parts: Parts, wanted: Sequence[GenerationSpec], *, frame: int, clock: Clock) -> float:
-    """One step at that frame of long takes, whose memory is filled beforehand."""
+def our_step_at(frame: int, *, parts: Parts, wanted: Sequence[GenerationSpec], clock: Clock) -> float:
+    """One step of all rows, with drawing the codes, at that frame of a memory that was filled beforehand."""
     batch = _opened(parts, wanted)
     for row in batch._composing.values():  # noqa: SLF001  # as if it had come so far
         for tensor in (each for pair in row.track.memory for each in pair):
@@ -122,27 +79,28 @@ def our_step_at(parts: Parts, wanted: Sequence[GenerationSpec], *, frame: int, c
 
 @torch.inference_mode()
 def their_step_at(
-    model: MusicgenForConditionalGeneration,
-    parts: Parts,
-    prompts: int,
-    *,
     frame: int,
+    *,
+    decoder: MusicgenForCausalLM,
+    words: int,
+    prompts: int,
     clock: Clock,
-    is_static: bool,
+    static_steps: int | None = None,
 ) -> float:
-    """The same of theirs but for the drawing of codes, over their default cache or a static one."""
-    config, decoder = model.decoder.config, model.decoder
-    dtype, device = decoder.dtype, decoder.device
+    """The same of theirs without the drawing, over their default cache, or a static one for so many steps.
+
+    `words` are the tokens of each sentence.
+    """
+    config, dtype, device = decoder.config, decoder.dtype, decoder.device
     streams = 2 * prompts
     past: Any = DynamicCache(config=config)
-    if is_static:
-        past = StaticCache(config=config, max_cache_len=parts.window_frames)
+    if static_steps is not None:
+        past = StaticCache(config=config, max_cache_len=static_steps)
     heads, width = config.num_attention_heads, config.hidden_size
     for layer in range(config.num_hidden_layers):
         shape = (streams, heads, frame, width // heads)
         past.update(*(torch.full(shape, 0.5, dtype=dtype, device=device) for _ in range(2)), layer)
     cache = EncoderDecoderCache(past, DynamicCache(config=config))
-    words = len(parts.reader.encode("slow lo-fi piano 00").token_ids)
     states = torch.randn(streams, words, width, dtype=dtype, device=device)
     is_word = torch.ones(streams, words, dtype=torch.int64, device=device)
     tokens = torch.randint(0, config.vocab_size, (streams * config.num_codebooks, 1), device=device)
@@ -161,6 +119,12 @@ def their_step_at(
     for _ in range(_STEPS_AT):
         step()
     return (clock.now() - began) / _STEPS_AT
+
+
+def mean_step(step_at: Callable[[int], float], *, frames: int) -> float:
+    """The mean step of takes of so many frames, by Simpson's rule: attention grows linearly with the past."""
+    middle, last = frames // 2, frames - _STEPS_AT - 2
+    return sum(weight * step_at(frame) for weight, frame in zip(_SIMPSON, (5, middle, last), strict=True))
 
 
 def bandwidth(device: str, *, clock: Clock) -> float:

@@ -71,7 +71,8 @@ def _int8(weight: Tensor) -> Product:
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
             rows, 1.0, _ZERO_POINT, packed, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        return torch.mul(y, row_scales, out=y)
+        scaled: Tensor = y.mul_(row_scales)
+        return scaled
 
     return run
 
