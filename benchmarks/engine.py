@@ -9,9 +9,9 @@ Needs torch, transformers, peft and numpy, and the model layer of this project a
 computed by one thread (`--threads`) and told in that thread's own seconds, so that other work on the machine
 disturbs less; on a GPU in seconds of the clock. Of some rounds the fastest counts, on either side.
 
-A *step* is one frame of every prompt: without reading the sentence, without EnCodec, and of theirs without the
-drawing of codes, a few hundredths. It is measured at the beginning, in the middle and at the end of a take, over
-memories that are filled beforehand. *Whole takes* are from the words to the sound.
+A *step* is one frame of every prompt: without reading the sentence, without EnCodec, and of theirs without
+the drawing of codes, a few hundredths. It is measured at the beginning, in the middle and at the end of a take,
+over memories that are filled beforehand. *Whole takes* are from the words to the sound.
 """
 
 import argparse
@@ -105,6 +105,7 @@ class Peers:
     def _theirs(self, dtype: str) -> MusicgenForConditionalGeneration:
         model = musicgens.theirs(self.size, device=self.device)
         model.to(getattr(torch, dtype))
+        steps.their_step_at(5, decoder=model.decoder, words=20, prompts=1, clock=self.clock)  # warms up
         return model
 
     def _ours(self, dtype: str) -> Parts:
@@ -112,6 +113,7 @@ class Peers:
         parts = musicgens.ours(self.size, dtype=dtype, read=read, device=self.device)
         for number, adapter in enumerate(ADAPTERS):
             parts.rack.add(adapter.digest, _factors(parts, seed=number))
+        steps.our_step_at(5, parts=parts, wanted=musicgens.specs(1, frames=25), clock=self.clock)  # warms up
         return parts
 
     def words(self, prompts: int) -> Tensor:
@@ -210,17 +212,20 @@ def cases_of_long_takes(peers: Peers, *, prompts: Sequence[int], rounds: int) ->
             )
         )
         their = partial(their_step_at, peers=peers, dtype="bfloat16", prompts=count, static_steps=LONG)
-        our = partial(steps.our_step_at, wanted=wanted, clock=peers.clock)
         found.append(
             Case(
                 f"bf16-vs-hf-static-{count}",
                 f"the step at frame 1490 of {count}, bfloat16, beside their static cache",
-                lambda our=our: our(LONG - 10, parts=peers.ours("bfloat16")),
+                partial(_our_last_step, peers, wanted),
                 partial(their, LONG - 10),
                 rounds,
             )
         )
     return found
+
+
+def _our_last_step(peers: Peers, wanted: Sequence[GenerationSpec]) -> float:
+    return steps.our_step_at(LONG - 10, parts=peers.ours("bfloat16"), wanted=wanted, clock=peers.clock)
 
 
 def cases_of_adapters(peers: Peers, *, dtype: str, name: str, rounds: int) -> list[Case]:
@@ -246,9 +251,8 @@ def cases_of_peft(peers: Peers, *, rounds: int) -> list[Case]:
     def adapted() -> MusicgenForCausalLM:
         targets = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
         config = LoraConfig(r=RANK, target_modules=targets, init_lora_weights=False)
-        decoder: MusicgenForCausalLM = get_peft_model(
-            musicgens.theirs(peers.size).decoder, config
-        ).base_model.model
+        decoder = get_peft_model(musicgens.theirs(peers.size).decoder, config).base_model.model
+        assert isinstance(decoder, MusicgenForCausalLM)
         return decoder
 
     def their() -> float:
