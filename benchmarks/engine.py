@@ -10,8 +10,8 @@ computed by one thread (`--threads`) and told in that thread's own seconds, so t
 disturbs less; on a GPU in seconds of the clock. Of some rounds the fastest counts, on either side.
 
 A *step* is one frame of every prompt: without reading the sentence, without EnCodec, and of theirs without
-the drawing of codes, a few hundredths. It is measured at the beginning, in the middle and at the end of a take,
-over memories that are filled beforehand. *Whole takes* are from the words to the sound.
+the drawing of codes, a few hundredths. It is measured at the beginning, in the middle and at the end of a
+take, over memories that are filled beforehand. *Whole takes* are from the words to the sound.
 """
 
 import argparse

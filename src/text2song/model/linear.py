@@ -79,5 +79,6 @@ def _int8(weight: Tensor) -> Product:
 
 def _scales(x: Tensor) -> Tensor:
     """What one level of eight bits is worth in each row: [R, I] to [R, 1]; never zero."""
-    largest = torch.linalg.vector_norm(x, torch.inf, dim=1, keepdim=True)
-    return largest.clamp_(min=torch.finfo(torch.float32).tiny * _INT8_MAX).div_(_INT8_MAX)
+    scales: Tensor = torch.linalg.vector_norm(x, torch.inf, dim=1, keepdim=True)
+    scales.clamp_(min=torch.finfo(torch.float32).tiny * _INT8_MAX).div_(_INT8_MAX)
+    return scales
