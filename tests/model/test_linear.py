@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 import torch
 
@@ -48,3 +50,13 @@ def test_a_row_has_the_same_bits_in_any_company(
         for start in {0, (128 - rows) // 2, 128 - rows}:
             there = slice(start, start + rows)
             assert torch.equal(run(x[there]), everyone[there]), (rows, start)
+
+
+@pytest.mark.parametrize("backend", ["plain", "packed", "int8"])
+def test_a_product_that_is_let_go_is_gone_at_once(backend: Backend) -> None:
+    """Without a circle that only a later collection breaks: an adapter's are many megabytes."""
+    run = product(torch.ones(8, 8), backend=backend)
+    gone = weakref.ref(run)
+    run(torch.ones(40, 8))
+    del run
+    assert gone() is None

@@ -45,10 +45,9 @@ def _packed(weight: Tensor) -> Product:
     most_rows = _ROWS_OF_ONE_KERNEL if weight.dtype == torch.bfloat16 else None
 
     def multiply(x: Tensor) -> Tensor:
-        if len(x) == 1:
-            return multiply(x.expand(2, -1).contiguous())[:1]
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")  # noqa: SLF001  # as above
-        return y
+        company = x if len(x) > 1 else x.expand(2, -1).contiguous()
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(company, packed, None, "none", [], "")  # noqa: SLF001  # as above
+        return y[: len(x)]
 
     def run(x: Tensor) -> Tensor:
         if most_rows is None or len(x) <= most_rows:
