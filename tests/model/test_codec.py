@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.figures import RecordFigure
 from tests.model.tiny import configured
 from text2song.model.checkpoint import open_checkpoint
-from text2song.model.codec import PIECE_FRAMES, Codec
+from text2song.model.codec import Codec
 from text2song.model.configuration import read_configuration
 
 SAMPLES_PER_FRAME = 640
