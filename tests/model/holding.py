@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from types import FunctionType
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +32,7 @@ def held_bytes(*roots: object) -> int:
     return sum(sizes.values())
 
 
-def _tensors(waiting: list[Any]) -> Iterator[Tensor]:
+def _tensors(waiting: list[object]) -> Iterator[Tensor]:
     seen: dict[int, object] = {}  # holds what it knows, so that no number is given to another object
     while waiting:
         each = waiting.pop()
@@ -46,7 +45,7 @@ def _tensors(waiting: list[Any]) -> Iterator[Tensor]:
             waiting += _parts(each)
 
 
-def _parts(each: Any) -> list[Any]:
+def _parts(each: object) -> list[object]:
     if isinstance(each, dict):
         return list(each.values())
     if isinstance(each, list | tuple):

@@ -32,7 +32,7 @@ def test_info_says_what_the_model_is(noise_folder: Path) -> None:
     assert info.fingerprint == manifest["fingerprint"]
     assert (info.sample_rate, info.frame_rate, info.codebook_size) == (32_000, 50.0, 2048)
     assert info.codebooks == 4 * info.channels
-    assert info.max_duration_seconds == 30.0
+    assert info.max_duration_seconds == 300.0
     assert info.dtype == "float32"
     assert info.module_shapes["decoder.model.decoder.layers.1.fc1"] == (128, 64)
 
@@ -86,6 +86,20 @@ def shards_with_one_missing(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
 
 
+def shards_with_one_cut(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names, weight_map = sorted(tensors), {}
+    for number, held in enumerate((names[::2], names[1::2]), start=1):
+        file = f"model-0000{number}-of-00002.safetensors"
+        save_file({name: tensors[name] for name in held}, folder / file)
+        weight_map |= dict.fromkeys(held, file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    last = folder / "model-00002-of-00002.safetensors"
+    last.write_bytes(last.read_bytes()[:-1000])
+
+
+LARGER_CODEBOOKS = {"decoder": {"vocab_size": 4096}, "audio_encoder": {"codebook_size": 4096}}
 DAMAGE: dict[str, tuple[Callable[[Path], object], type[StudioError], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), ModelMissing, "no config.json"),
     "config not JSON": (lambda f: (f / "config.json").write_text("{"), ModelCorrupt, "not valid JSON"),
@@ -93,7 +107,34 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], type[StudioError], str]] = {
     "melody": (
         lambda f: edit_config(f, lambda c: c.update(model_type="musicgen_melody")),
         ModelUnsupported,
-        "'musicgen_melody'",
+        "MusicGen Melody model, which reads a melody beside the sentence and is built otherwise: it is not "
+        "supported yet. The studio plays facebook/musicgen-small, -medium and -large",
+    ),
+    "another architecture": (
+        lambda f: edit_config(f, lambda c: c.update(model_type="bark")),
+        ModelUnsupported,
+        "holds a model of type 'bark'; the studio plays MusicGen",
+    ),
+    "no architecture": (
+        lambda f: edit_config(f, lambda c: c.pop("model_type")),
+        ModelUnsupported,
+        "holds a model of type None",
+    ),
+    "more codebooks than the weights hold": (
+        lambda f: edit_config(f, lambda c: c["decoder"].update(num_codebooks=8, audio_channels=2)),
+        ModelCorrupt,
+        "lacks the tensor decoder.model.decoder.embed_tokens.4.weight, which config.json demands",
+    ),
+    "more codes than the weights hold": (
+        lambda f: edit_config(f, lambda c: [c[part].update(size) for part, size in LARGER_CODEBOOKS.items()]),
+        ModelCorrupt,
+        "model.safetensors: decoder.model.decoder.embed_tokens.0.weight has the shape (2049, 64), but "
+        "config.json demands (4097, 64)",
+    ),
+    "more layers than the weights hold": (
+        lambda f: edit_config(f, lambda c: c["decoder"].update(num_hidden_layers=3)),
+        ModelCorrupt,
+        "lacks the tensor decoder.model.decoder.layers.2.",
     ),
     "other codec": (
         lambda f: edit_config(f, lambda c: c["audio_encoder"].update(model_type="dac")),
@@ -124,11 +165,18 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], type[StudioError], str]] = {
     "other width": (
         lambda f: edit_config(f, lambda c: c["decoder"].update(ffn_dim=256)),
         ModelCorrupt,
-        "fc1.weight has the shape",
+        "model.safetensors: decoder.model.decoder.layers.0.fc1.weight has the shape (128, 64), but config.json "
+        "demands (256, 64)",
     ),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), ModelMissing, "no model.safetensors"),
     "pickle only": (pickle_only, ModelUnsupported, "text2song model add"),
-    "truncated": (cut_weights, ModelCorrupt, "damaged or incomplete"),
+    "truncated": (cut_weights, ModelCorrupt, "model.safetensors is damaged or incomplete"),
+    "a truncated shard": (shards_with_one_cut, ModelCorrupt, "model-00002-of-00002.safetensors is damaged"),
+    "a header that is cut": (
+        lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:100]),
+        ModelCorrupt,
+        "model.safetensors is damaged or incomplete",
+    ),
     "empty weights": (
         lambda f: (f / "model.safetensors").write_bytes(b""),
         ModelCorrupt,
@@ -177,6 +225,17 @@ def test_a_folder_that_is_not_there_is_missing(tmp_path: Path) -> None:
         MusicGen.load(tmp_path / "nowhere")
 
 
+def test_what_was_read_outlives_the_file_and_leaves_nothing_of_it_in_the_process(
+    mono_folder: Path, tmp_path: Path
+) -> None:
+    copytree(mono_folder, tmp_path / "model")
+    model = MusicGen.load(tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"")  # whoever still looked at its pages would die
+    takes(model, [SPEC])
+    if sys.platform == "linux":
+        assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+
+
 @pytest.mark.parametrize("option", [{"device": "abacus"}, {"dtype": "int3"}])
 def test_an_unknown_device_or_dtype_is_refused(mono_folder: Path, option: dict[str, Any]) -> None:
     with pytest.raises(ModelUnsupported, match=r"abacus|int3"):
@@ -221,13 +280,13 @@ def test_loading_and_playing_say_nothing(
 
 def test_a_sentence_is_encoded_once(noise: MusicGen, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[str] = []
-    encode = noise._reader._encode
+    encode = noise._parts.reader._encode
 
     def count(sentence: str) -> EncodedSentence:
         encoded.append(sentence)
         return encode(sentence)
 
-    monkeypatch.setattr(noise._reader, "_encode", count)
+    monkeypatch.setattr(noise._parts.reader, "_encode", count)
     takes(noise, [replace(SPEC, sentence="only once", seed=s) for s in range(3)])
     assert encoded == ["only once"]
 
