@@ -1,5 +1,3 @@
-import re
-
 import pytest
 
 from text2song.errors import OutOfMemory
@@ -44,36 +42,34 @@ def test_weights_that_just_fit_are_let_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "dtypes", "message"),
+    ("given", "dtypes", "figures", "ways"),
     [
         (
             {"set_bytes": 8 * GB},
             DTYPES,
-            "The weights of it take 13.6 GB in float32; TEXT2SONG_MEMORY_LIMIT allows 8.0 GB. You can serve a "
-            "smaller model, set TEXT2SONG_DTYPE to bfloat16 (7.1 GB) or int8 (3.9 GB), or raise that limit.",
+            "TEXT2SONG_MEMORY_LIMIT allows 8.0 GB",
+            ", set TEXT2SONG_DTYPE to bfloat16 (7.1 GB) or int8 (3.9 GB), or raise that limit",
         ),
         (
             {"free_bytes": 10 * GB},
             (FLOAT32, BFLOAT16),  # a GPU
-            "The weights of it take 13.6 GB in float32; of what is free, a model may take 8.0 GB. You can serve "
-            "a smaller model, set TEXT2SONG_DTYPE to bfloat16 (7.1 GB), or close other programs.",
+            "of what is free, a model may take 8.0 GB",
+            ", set TEXT2SONG_DTYPE to bfloat16 (7.1 GB), or close other programs",
         ),
         (
             {"free_bytes": 5 * GB},
             (FLOAT32, INT8),
-            "The weights of it take 13.6 GB in float32; of what is free, a model may take 4.0 GB. You can serve "
-            "a smaller model, set TEXT2SONG_DTYPE to int8 (3.9 GB), or close other programs.",
+            "of what is free, a model may take 4.0 GB",
+            ", set TEXT2SONG_DTYPE to int8 (3.9 GB), or close other programs",
         ),
-        (
-            {"set_bytes": GB},
-            DTYPES,
-            "The weights of it take 13.6 GB in float32; TEXT2SONG_MEMORY_LIMIT allows 1.0 GB. You can serve a "
-            "smaller model, or raise that limit.",
-        ),
+        ({"set_bytes": GB}, DTYPES, "TEXT2SONG_MEMORY_LIMIT allows 1.0 GB", ", or raise that limit"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_with_the_figures_and_what_can_be_done(
-    given: dict[str, int], dtypes: tuple[str, ...], message: str
+    given: dict[str, int], dtypes: tuple[str, ...], figures: str, ways: str
 ) -> None:
-    with pytest.raises(OutOfMemory, match=f"^{re.escape(message)}$"):
+    with pytest.raises(OutOfMemory) as caught:
         budget(dtype=FLOAT32, **given).require_weights("it", dtypes=dtypes)
+    assert caught.value.message == (
+        f"The weights of it take 13.6 GB in float32; {figures}. You can serve a smaller model{ways}."
+    )

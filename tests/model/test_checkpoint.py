@@ -107,8 +107,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], type[StudioError], str]] = {
     "melody": (
         lambda f: edit_config(f, lambda c: c.update(model_type="musicgen_melody")),
         ModelUnsupported,
-        "MusicGen Melody model, which reads a melody beside the sentence and is built otherwise: it is not "
-        "supported yet. The studio plays facebook/musicgen-small, -medium and -large",
+        "it is not supported yet. The studio plays facebook/musicgen-small, -medium and -large",
     ),
     "another architecture": (
         lambda f: edit_config(f, lambda c: c.update(model_type="bark")),
@@ -128,8 +127,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], type[StudioError], str]] = {
     "more codes than the weights hold": (
         lambda f: edit_config(f, lambda c: [c[part].update(size) for part, size in LARGER_CODEBOOKS.items()]),
         ModelCorrupt,
-        "model.safetensors: decoder.model.decoder.embed_tokens.0.weight has the shape (2049, 64), but "
-        "config.json demands (4097, 64)",
+        "embed_tokens.0.weight has the shape (2049, 64), but config.json demands (4097, 64)",
     ),
     "more layers than the weights hold": (
         lambda f: edit_config(f, lambda c: c["decoder"].update(num_hidden_layers=3)),
@@ -165,8 +163,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], type[StudioError], str]] = {
     "other width": (
         lambda f: edit_config(f, lambda c: c["decoder"].update(ffn_dim=256)),
         ModelCorrupt,
-        "model.safetensors: decoder.model.decoder.layers.0.fc1.weight has the shape (128, 64), but config.json "
-        "demands (256, 64)",
+        "model.safetensors: decoder.model.decoder.layers.0.fc1.weight has the shape (128, 64), but config",
     ),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), ModelMissing, "no model.safetensors"),
     "pickle only": (pickle_only, ModelUnsupported, "text2song model add"),

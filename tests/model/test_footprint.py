@@ -1,4 +1,4 @@
-"""Every figure is held to the tensors themselves; what a process takes, `tests/proof/test_memory.py` measures."""
+"""Every figure is held to the tensors themselves; `tests/proof/test_memory.py` measures a whole process."""
 
 import subprocess
 import sys

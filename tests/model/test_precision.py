@@ -1,4 +1,4 @@
-"""What `auto` chooses on which device, what is refused, and the trial that a dtype stands before it is used."""
+"""What `auto` chooses on which device, what is refused, and the trial that a dtype stands before its use."""
 
 import logging
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def capable(monkeypatch: pytest.MonkeyPatch) -> Capable:
     [(True, True, BFLOAT16), (True, False, FLOAT32), (False, True, FLOAT32), (False, False, FLOAT32)],
 )
 def test_auto_takes_bfloat16_where_a_processor_multiplies_in_it(
-    capable: Capable, computes: bool, has_instructions: bool, chosen: str
+    capable: Capable, chosen: str, *, computes: bool, has_instructions: bool
 ) -> None:
     capable(computes=computes, has_instructions=has_instructions)
     assert precision_for(AUTO, device=CPU).name == chosen
@@ -109,7 +109,7 @@ def test_the_dtypes_of_a_device_are_those_that_it_does_not_refuse(
         except ModelUnsupported:
             is_taken = False
         assert (name in dtypes_on(device)) == is_taken
-    assert PRECISIONS == (AUTO, *DTYPES)
+    assert (AUTO, *DTYPES) == PRECISIONS
 
 
 # --- The trial ----------------------------------------------------------------------------------------

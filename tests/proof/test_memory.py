@@ -1,10 +1,11 @@
-"""What a process takes for musicgen-small's exact configuration, against what was estimated of it beforehand."""
+"""What a process takes for musicgen-small's exact configuration, against what was estimated beforehand."""
 
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,8 @@ def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for part, values in LARGER.items():
             content.get(part, {}).update(values)
         (folder / name).write_text(json.dumps(content))
-    configuration, weights = read_configuration(folder), {}
-    assert configuration == SMALL
+    assert read_configuration(folder) == SMALL
+    weights: dict[str, torch.Tensor] = {}
     make = drawn()
 
     def read(name: str, shape: tuple[int, ...]) -> torch.Tensor:
@@ -88,7 +89,7 @@ def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     Decoder(SMALL.decoder, read=read, precision=ORACLE)
     CodecDecoder(SMALL.codec, read=read)
     save_file(weights, folder / "model.safetensors")
-    del weights
+    weights.clear()
     yield folder
     shutil.rmtree(folder)
 
@@ -115,7 +116,7 @@ def test_a_process_takes_what_was_estimated(
     expected = {"weights": estimate.weights_bytes, "rows": ROWS * estimate.row_bytes}
     expected["sound"] = estimate.rendering_bytes
     names = list(told)
-    found = {later: told[later] - told[earlier] for earlier, later in zip(names, names[1:], strict=False)}
+    found = {later: told[later] - told[earlier] for earlier, later in pairwise(names)}
     for name, size_bytes in expected.items():
         record_figure(f"{name}, estimated", size_bytes / 2**20, "MiB")
         record_figure(f"{name}, measured", found[name] / 2**20, "MiB")

@@ -14,6 +14,13 @@ MANY_ROWS: Final = 10**6
 """Where nobody can say what is free, memory sets no bound: what does not fit then shows when it runs out."""
 
 
+def limit_of(*, set_bytes: int | None, free_bytes: int | None) -> int | None:
+    """What a model may take: what a person set, else a share of what is free; None where nobody can say."""
+    if set_bytes is not None:
+        return set_bytes
+    return None if free_bytes is None else usable_bytes(free_bytes)
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Of one model in one dtype."""
@@ -34,11 +41,9 @@ class Budget:
         set_bytes: int | None,
         free_bytes: int | None,
     ) -> "Budget":
-        """`set_bytes` is a person's word, which counts as it is; `free_bytes` what the device has free."""
-        if set_bytes is not None:
-            return cls(configuration, dtype, set_bytes, is_set=True)
-        limit_bytes = None if free_bytes is None else usable_bytes(free_bytes)
-        return cls(configuration, dtype, limit_bytes, is_set=False)
+        """Under a limit that a person set, or else by what the device has free."""
+        limit_bytes = limit_of(set_bytes=set_bytes, free_bytes=free_bytes)
+        return cls(configuration, dtype, limit_bytes, is_set=set_bytes is not None)
 
     @property
     def footprint(self) -> Footprint:

@@ -69,4 +69,5 @@ PUBLISHED: Final = {
     "stereo-medium": _musicgen(layers=48, width=1536, heads=24, channels=2),
     "stereo-large": _musicgen(layers=48, width=2048, heads=32, channels=2),
 }
-"""By what follows `facebook/musicgen-` in the id."""
+"""By what follows the prefix in the model's id."""
+PUBLISHED_PREFIX: Final = "facebook/musicgen-"
