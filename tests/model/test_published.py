@@ -68,7 +68,8 @@ def test_the_codec_is_encodecs_decoder() -> None:
         if hasattr(module, "parametrizations"):
             torch.nn.utils.parametrize.remove_parametrizations(module, "weight")
     decoder = sum(parameter.nbytes for parameter in network.decoder.parameters())
-    codebooks = sum(layer.codebook.embed.nbytes for layer in network.quantizer.layers[: shape.codebooks])
+    quantizer: Any = network.quantizer
+    codebooks = sum(layer.codebook.embed.nbytes for layer in quantizer.layers[: shape.codebooks])
     assert codec_bytes(shape) == decoder + codebooks
     assert PUBLISHED["small"].frame_rate == 50.0
 

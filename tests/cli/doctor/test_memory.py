@@ -31,8 +31,8 @@ def test_the_served_model_is_reckoned_with_what_is_free(furnished: Console) -> N
     state, words = found(examined(furnished, DTYPE="float32"), "memory")
     assert state == "ok"
     assert words == (
-        "text2song/untrained-noise takes, in float32, 6.0 MB for its weights, 4.4 MB while sound is made, and "
-        "3.1 MB for each take of 30 seconds; four fifths of what is free, 16.0 GB, hold 8 at once, of "
+        "text2song/untrained-noise takes, in float32, 6.0 MB for its weights, 4.4 MB while sound is made, "
+        "and 3.1 MB for each take of 30 seconds; four fifths of what is free, 16.0 GB, hold 8 at once, of "
         "TEXT2SONG_CAPACITY=8"
     )
     alone = found(examined(furnished, DTYPE="float32", MEMORY_LIMIT="14MB"), "memory")
