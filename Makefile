@@ -12,7 +12,7 @@ SET_UP := python=$$(sh tools/find_python.sh) && "$$python" tools/set_up.py
 MODEL_LAYER_TESTS := $(wildcard tests/music tests/artifacts tests/model tests/tuning)
 SITE := $(if $(wildcard web/package.json),site)
 
-.PHONY: help setup studio test check proof format lint types contracts check-model-layer check-server constraints audit
+.PHONY: help setup studio test check proof format lint types contracts check-model-layer check-server constraints audit verify-real
 .PHONY: site installed-studio installed-dev installed-model installed-s3
 
 help: ## list the targets
@@ -37,6 +37,9 @@ check: lint types contracts check-model-layer check-server ## the gate: format, 
 
 proof: installed-dev installed-s3 ## run the long proofs; results go to docs/proof
 	@$(BIN)/pytest -m proof --results docs/proof
+
+verify-real: installed-dev ## compare the published weights' codes with transformers'; needs the internet, gigabytes
+	@$(BIN)/python -m benchmarks.published
 
 format: installed-dev ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -224,9 +224,7 @@ def _prompt(studio: Studio) -> uuid.UUID:
 
 def _claim(work: Work) -> lifecycle.Claim | None:
     accepts = GenerationJob.model == MODEL
-    return lifecycle.claim(
-        work.session, GenerationJob, worker="w", now=NOW, lease_seconds=15, where=accepts, room=8
-    )
+    return lifecycle.claim(work.session, GenerationJob, worker="w", now=NOW, lease_seconds=15, where=accepts)
 
 
 def _beat(work: Work, claim: lifecycle.Claim) -> None:

@@ -101,7 +101,7 @@ def share(site: Worksite, *, workers: int, jobs: int) -> Shared:
     done = site.finished(*ids, timeout_seconds=600)
     assert {job.status for job in done} == {"succeeded"}
     site.require_each_take_once(ids, takes=TAKES * jobs)
-    began = min(job.claimed_at for job in done if job.claimed_at is not None)
+    began = min(job.started_at for job in done if job.started_at is not None)
     ended = max(job.finished_at for job in done if job.finished_at is not None)
     shares = Counter(job.claimed_by for job in done)
     return Shared(TAKES * jobs, (ended - began).total_seconds(), tuple(sorted(shares.values())))

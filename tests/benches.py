@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,11 @@ from tests.studios import Desk
 
 if TYPE_CHECKING:
     from text2song.model.musicgen import MusicGen
-    from text2song.model.protocol import ModelInfo, RowResult, Watch
+    from text2song.model.protocol import Batch, ModelInfo, MusicModel, RowProgress, RowResult
     from text2song.music.spec import GenerationSpec
 
 Trouble = Callable[[Desk, "RowResult"], "RowResult"]
+Step = Callable[["WatchedBatch"], object]
 
 
 @dataclass
@@ -24,11 +25,15 @@ class Bench:
     """A desk, and the real untrained model behind it."""
 
     desk: Desk
-    model: MusicGen
+    model: MusicModel
     trouble: Trouble | None = None
     """What happens to a result between the model and the handler."""
-    batches: list[list[GenerationSpec]] = field(default_factory=list)
-    """What the model was asked for, batch by batch."""
+    before_each_step: Step | None = None
+    """What happens while the model works, between two frames."""
+    entered: list[GenerationSpec] = field(default_factory=list)
+    """What the model was asked for, in order."""
+    crowds: list[int] = field(default_factory=list)
+    """How many were there, after each that entered."""
 
     def make(self, **body: object) -> dict[str, Any]:
         """A job that is over."""
@@ -52,9 +57,10 @@ class Bench:
 
     def work(self) -> None:
         """Do all jobs that are ready."""
-        from text2song.generation.job import GenerationHandler
+        from text2song.generation.job.handler import GenerationHandler
         from text2song.generation.tables import KIND
-        from text2song.jobs.runner import Pace, Runner
+        from text2song.jobs.runner import Runner
+        from text2song.jobs.shift import Pace
 
         handler = GenerationHandler(self.desk.studio, self)
         pace = Pace(beat_seconds=0.05)
@@ -69,10 +75,42 @@ class Bench:
     def capacity(self) -> int:
         return self.model.capacity
 
-    def generate(self, specs: Sequence[GenerationSpec], *, watch: Watch) -> Iterator[RowResult]:
-        self.batches.append(list(specs))
-        for result in self.model.generate(specs, watch=watch):
-            yield self.trouble(self.desk, result) if self.trouble else result
+    def open_batch(self) -> Batch:
+        return WatchedBatch(self, self.model.open_batch())
+
+
+@dataclass
+class WatchedBatch:
+    """The model's own batch, in which all that comes and goes is noted."""
+
+    bench: Bench
+    batch: Batch
+    specs: dict[int, GenerationSpec] = field(default_factory=dict)
+    """Of all rows that ever entered."""
+
+    @property
+    def rows(self) -> Mapping[int, RowProgress]:
+        return self.batch.rows
+
+    def has_room_for(self, spec: GenerationSpec) -> bool:
+        return self.batch.has_room_for(spec)
+
+    def enter(self, spec: GenerationSpec) -> int:
+        number = self.batch.enter(spec)
+        self.specs[number] = spec
+        self.bench.entered.append(spec)
+        self.bench.crowds.append(len(self.rows))
+        return number
+
+    def leave(self, row: int) -> None:
+        self.batch.leave(row)
+
+    def advance(self) -> Sequence[RowResult]:
+        if self.bench.before_each_step is not None:
+            self.bench.before_each_step(self)
+        trouble = self.bench.trouble
+        results = self.batch.advance()
+        return [trouble(self.bench.desk, result) for result in results] if trouble else results
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +132,7 @@ def shared_bench(shared_desk: Desk, untrained_model: MusicGen) -> Bench:
     return open_bench(shared_desk, untrained_model)
 
 
-def open_bench(desk: Desk, model: MusicGen) -> Bench:
+def open_bench(desk: Desk, model: MusicModel) -> Bench:
     """The model takes its place behind the desk."""
     from text2song.models import service as models
 

@@ -51,11 +51,11 @@ class Environment:
 ENVIRONMENTS: Final = {
     "studio": Environment(".venv", "studio"),
     "dev": Environment(".venv", "dev"),
-    # Proves that the model layer works without the server's packages. transformers is its tests' oracle.
+    # Proves that the model layer works without the server's packages. transformers and peft are oracles.
     "model": Environment(
         ".venv-model",
         "model",
-        ("hypothesis", "pytest", "pytest-timeout", "pytest-xdist", "transformers>=5.23,<6"),
+        ("hypothesis", "peft>=0.21", "pytest", "pytest-timeout", "pytest-xdist", "transformers>=5.23,<6"),
     ),
     # The tests' S3 server, which replaces Python's sockets with its own: it runs in no process of ours.
     "s3": Environment(".venv-s3", None, ("swift",)),

@@ -164,7 +164,10 @@ class Settings(BaseSettings):
         default=5.0, ge=0.1, le=10.0, description="How often abandoned and forgotten work is looked for."
     )
     slice_seconds: float = Field(
-        default=60.0, ge=1.0, description="How long one bell keeps a worker claiming before it is rung anew."
+        default=60.0,
+        ge=1.0,
+        description="How long a worker goes on with one kind of work while another kind waits for the same "
+        "thread. With one kind, or a thread for each, it never begins less for it.",
     )
     drain_seconds: float = Field(
         default=30.0,

@@ -7,7 +7,7 @@ of the request's, through any queue and after any wait. FastAPI makes the spans 
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Final
 
 from opentelemetry import trace
@@ -66,25 +66,46 @@ def parent() -> str | None:
     return carrier.get(_HEADER)
 
 
-@contextmanager
-def work(name: str, parents: Mapping[str, str | None]) -> Iterator[None]:
-    """A span for each job of a batch, by the job's id; each a child of the request that asked for it."""
-    tracer = trace.get_tracer(SERVICE)
-    with ExitStack() as ends:
-        spans = []
-        for job_id, known in parents.items():
-            context = _W3C.extract({_HEADER: known}) if known else None
-            span = tracer.start_span(
-                name,
-                context=context,
-                kind=SpanKind.CONSUMER,
-                attributes={"text2song.job_id": job_id, "text2song.jobs_in_batch": len(parents)},
-            )
-            ends.callback(span.end)
-            spans.append(span)
-        try:
-            yield
-        except BaseException as error:
-            for span in spans:
+class Spans:
+    """The spans of the jobs that a worker has in hand, by the job's id."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tracer = trace.get_tracer(SERVICE)
+        self._open: dict[str, trace.Span] = {}
+
+    def begin(self, job_id: str, parent: str | None) -> None:
+        """The job was claimed: a child of the request that asked for it."""
+        self.end(job_id)  # of a claim that was lost, and is not dropped yet
+        self._open[job_id] = self._tracer.start_span(
+            self._name,
+            context=_W3C.extract({_HEADER: parent}) if parent else None,
+            kind=SpanKind.CONSUMER,
+            attributes={"text2song.job_id": job_id, "text2song.jobs_in_batch": len(self._open) + 1},
+        )
+
+    def end(self, job_id: str, error: BaseException | None = None) -> None:
+        """The job is over, or somebody else's; nothing, where it had no span."""
+        span = self._open.pop(job_id, None)
+        if span is not None:
+            if error is not None:
                 span.set_status(StatusCode.ERROR, type(error).__name__)
-            raise
+            span.end()
+
+    def end_all(self, error: BaseException | None = None) -> None:
+        """The work is over; by this error, if any."""
+        for job_id in list(self._open):
+            self.end(job_id, error)
+
+
+@contextmanager
+def work(name: str) -> Iterator[Spans]:
+    """Spans for jobs, each from its claim to its end; an error is told of those that are at work then."""
+    spans = Spans(name)
+    try:
+        yield spans
+    except BaseException as error:
+        spans.end_all(error)
+        raise
+    finally:
+        spans.end_all()

@@ -6,21 +6,22 @@ all: a bell wakes, a doubled one is harmless, a lost one costs a sweep, and ring
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
 
 from tests.jobs.workshop import PACE, Workshop, finish_all, jobs_of, statuses, submit, wait_until
+from tests.rows import MODEL
 from text2song.errors import DatabaseBusy
-from text2song.generation.tables import KIND
+from text2song.generation.tables import KIND, GenerationJob
 from text2song.jobs.hosting import WorkerQueue
-from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim
 from text2song.jobs.open import open_queue
 from text2song.jobs.queue import SilentQueue
 from text2song.jobs.runner import Runner
+from text2song.jobs.shift import Shift
 from text2song.settings import Settings
 from text2song.studio import Studio, open_studio
 
@@ -149,9 +150,9 @@ def test_an_error_in_one_round_does_not_end_the_worker(house: House) -> None:
 def test_a_bell_that_rings_while_a_worker_is_busy_is_heard_afterwards(house: House) -> None:
     may_end = threading.Event()
 
-    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+    def act(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
         may_end.wait(20)
-        finish_all(shop, claims, leases, is_stopping)
+        finish_all(shop, claims, shift)
 
     house.shop.act = act
     with house.working():
@@ -163,20 +164,24 @@ def test_a_bell_that_rings_while_a_worker_is_busy_is_heard_afterwards(house: Hou
 
 
 def test_the_end_of_a_slice_is_the_beginning_of_the_next(house: House) -> None:
-    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
-        finish_all(shop, claims, leases, is_stopping)
+    def act(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
+        finish_all(shop, claims, shift)
         threading.Event().wait(0.06)
 
-    house.shop.act, house.shop.capacity = act, 1
-    runner = house.shop.runner(queue=house.backend.queue, pace=replace(PACE, slice_seconds=0.05))
+    house.shop.act, house.shop.capacity, house.shop.where = act, 1, GenerationJob.model == MODEL
+    other = Workshop(house.studio, where=GenerationJob.model == "another")
+    pace = replace(PACE, slice_seconds=0.05)
+    runner = house.shop.runner(queue=house.backend.queue, pace=pace, others={"export": other})
     with house.backend.listen(runner, sweep_seconds=NEVER_SECONDS):
-        house.submit(count=5)
-        house.wait_for(*["succeeded"] * 5)
+        submit(house.studio, *[{}] * 5, {"model": "another"})
+        house.backend.queue.ring(KIND)
+        house.backend.queue.ring("export")
+        house.wait_for(*["succeeded"] * 6)
 
 
 def test_stopping_hands_back_what_runs(house: House) -> None:
-    def act(_shop: object, _claims: object, _leases: object, is_stopping: Callable[[], bool]) -> None:
-        wait_until(is_stopping)
+    def act(_shop: object, _claims: object, shift: Shift) -> None:
+        wait_until(shift.is_stopping)
 
     house.shop.act = act
     with house.working():
@@ -188,11 +193,11 @@ def test_stopping_hands_back_what_runs(house: House) -> None:
 def test_draining_lets_what_runs_end_and_claims_no_more(house: House) -> None:
     may_end = threading.Event()
 
-    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+    def act(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
         assert may_end.wait(20)
         time.sleep(0.2)
-        assert not is_stopping()
-        finish_all(shop, claims, leases, is_stopping)
+        assert not shift.is_stopping()
+        finish_all(shop, claims, shift)
 
     house.shop.act, house.shop.capacity = act, 1
     queue, runner = house.backend.queue, house.shop.runner(queue=house.backend.queue)
@@ -207,8 +212,8 @@ def test_draining_lets_what_runs_end_and_claims_no_more(house: House) -> None:
 
 
 def test_what_a_drain_does_not_see_the_end_of_is_handed_back(house: House) -> None:
-    def act(_shop: object, _claims: object, _leases: object, is_stopping: Callable[[], bool]) -> None:
-        wait_until(is_stopping)
+    def act(_shop: object, _claims: object, shift: Shift) -> None:
+        wait_until(shift.is_stopping)
 
     house.shop.act = act
     queue, runner = house.backend.queue, house.shop.runner(queue=house.backend.queue)

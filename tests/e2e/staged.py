@@ -10,15 +10,16 @@ import datetime as dt
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from text2song import studio
 from text2song.cli import __main__ as program
-from text2song.model.protocol import GeneratedTake, ModelInfo, Progress, RowResult, Watch
+from text2song.model.protocol import Batch, GeneratedTake, ModelInfo, RowProgress, RowResult, Stage
 from text2song.music.spec import GenerationSpec
 from text2song.sound.waveform import Waveform
 
@@ -52,27 +53,49 @@ def _stage_model(step_seconds: float) -> None:
     class Staged(MusicGen):
         """The untrained model, but that its steps sleep: two of them need no two processors."""
 
-        def generate(self, specs: Sequence[GenerationSpec], *, watch: Watch) -> Iterator[RowResult]:
-            return _steady(self.info, specs, watch=watch, step_seconds=step_seconds)
+        def open_batch(self) -> Batch:  # type: ignore[override]  # any will do
+            return Steady(self.info, capacity=self.capacity, step_seconds=step_seconds)
 
     vars(handlers)["MusicGen"] = Staged
 
 
-def _steady(
-    info: ModelInfo, specs: Sequence[GenerationSpec], *, watch: Watch, step_seconds: float
-) -> Iterator[RowResult]:
-    """All rows at the same time, each frame after `step_seconds` as the clock has it, not after the last."""
-    frames = [info.frames_for(spec.duration_seconds) for spec in specs]
-    began = time.monotonic()
-    unwanted: set[int] = set()
-    for step in range(1, max(frames) + 1):
-        time.sleep(max(0.0, began + step * step_seconds - time.monotonic()))
-        unwanted |= set(watch(Progress("composing", tuple(min(step, total) for total in frames))))
-        if len(unwanted) == len(specs):
-            return
-    for row, spec in enumerate(specs):
-        if row not in unwanted:
-            yield RowResult(row, _take(info, spec, frames=frames[row]))
+@dataclass
+class Steady:
+    """All rows at the same time, a frame of each after every `step_seconds` as the clock has it."""
+
+    info: ModelInfo
+    capacity: int
+    step_seconds: float
+    specs: dict[int, GenerationSpec] = field(default_factory=dict)
+    frames: dict[int, int] = field(default_factory=dict)
+    next_at: float = 0.0
+
+    @property
+    def rows(self) -> Mapping[int, RowProgress]:
+        return {number: RowProgress(Stage.COMPOSING, self.frames[number]) for number in self.specs}
+
+    def has_room_for(self, spec: GenerationSpec) -> bool:
+        del spec
+        return len(self.specs) < self.capacity
+
+    def enter(self, spec: GenerationSpec) -> int:
+        if not self.specs:
+            self.next_at = time.monotonic()
+        number = len(self.frames)
+        self.specs[number], self.frames[number] = spec, 0
+        return number
+
+    def leave(self, row: int) -> None:
+        self.specs.pop(row, None)
+
+    def advance(self) -> Sequence[RowResult]:
+        self.next_at += self.step_seconds
+        time.sleep(max(0.0, self.next_at - time.monotonic()))
+        for number in self.specs:
+            self.frames[number] += 1
+        totals = {n: self.info.frames_for(spec.duration_seconds) for n, spec in self.specs.items()}
+        ended = [number for number, total in totals.items() if self.frames[number] >= total]
+        return [RowResult(n, _take(self.info, self.specs.pop(n), frames=totals[n])) for n in ended]
 
 
 def _take(info: ModelInfo, spec: GenerationSpec, *, frames: int) -> GeneratedTake:

@@ -37,7 +37,7 @@ from text2song.generation.tables import GenerationJob, GenerationTake
 LATE_SECONDS = 2.0
 """What a machine of two processors may add to any bound."""
 BUSY_SECONDS = 10.0
-"""Before a worker claims, it ends its batch, and the first batch of a new one loads what measures sound."""
+"""Before a worker claims, a row must be free, and the first take of a new one loads what measures sound."""
 STEP_SECONDS = 0.005
 """Of the staged model; without it, the untrained one works as fast as the machine lets it."""
 SEED = int(os.environ.get("CHAOS_SEED", "7"))

@@ -10,13 +10,13 @@ from sqlalchemy import func, select
 from tests.audio.samples import make_sample
 from tests.benches import Bench
 from tests.databases import outcome_of_second, wait_for_a_lock
-from tests.jobs.workshop import submit
+from tests.jobs.workshop import shift_of, submit
 from tests.studios import START, Desk
 from tests.users.people import add_person
 from text2song.audio.tables import AudioSample, DoomedBlob
 from text2song.errors import Conflict, NotFound, StudioError
 from text2song.generation import deletion, service
-from text2song.generation.job import GenerationHandler
+from text2song.generation.job.handler import GenerationHandler
 from text2song.generation.tables import GenerationJob, UsedSeconds
 from text2song.jobs import lifecycle
 from text2song.jobs.leases import Leases
@@ -128,15 +128,10 @@ def in_hand_of_whoever_shares(studio: Studio, job_id: uuid.UUID, act: Callable[[
 
 def test_a_take_is_kept_by_whoever_has_its_prompt_first_and_then_its_job(bench: Bench) -> None:
     job_id = uuid.UUID(bench.desk.submit()["id"])
-    with bench.desk.studio.work() as work:
-        claim = lifecycle.claim(work.session, GenerationJob, worker="w", now=work.clock(), lease_seconds=60)
-    assert claim is not None
     handler = GenerationHandler(bench.desk.studio, bench)
-    leases = Leases(lambda _: (), beat_seconds=60, lease_seconds=60)
-    leases.add([claim])
-    assert in_hand_of_whoever_shares(
-        bench.desk.studio, job_id, lambda: handler.run([claim], leases, is_stopping=lambda: False)
-    )
+    with Leases(lambda _: (), beat_seconds=60, lease_seconds=60) as leases:
+        shift = shift_of(bench.desk.studio, handler, leases=leases)
+        assert in_hand_of_whoever_shares(bench.desk.studio, job_id, lambda: handler.run(shift))
     assert bench.job({"id": str(job_id)})["status"] == "succeeded"
 
 

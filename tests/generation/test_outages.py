@@ -1,5 +1,6 @@
 """A database that goes away for a moment, at the worst moments; a storage that goes away for long."""
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,12 +14,13 @@ from tests.benches import Bench
 from text2song.actors import NOBODY, Actor
 from text2song.audio.tables import AudioSample
 from text2song.errors import StorageFailed
-from text2song.generation.job import GenerationHandler
+from text2song.generation.job.handler import GenerationHandler
 from text2song.generation.tables import KIND, GenerationJob
 from text2song.jobs import lifecycle, patience
 from text2song.jobs.columns import JobStatus
 from text2song.jobs.lifecycle import MAX_FAILURES, Claim, JobTable
-from text2song.jobs.runner import Pace, Runner
+from text2song.jobs.runner import Runner
+from text2song.jobs.shift import Pace
 from text2song.studio import Studio, Work
 
 
@@ -77,31 +79,60 @@ def test_while_the_storage_is_away_no_more_is_begun_and_nothing_fails_for_good(
     handler = GenerationHandler(desk.studio, bench)
     runner = Runner(desk.studio.work, desk.bells, {KIND: handler}, worker="w", pace=Pace(beat_seconds=0.05))
     blobs.rename(blobs.with_name("elsewhere"))  # as a disk that is not mounted any more
-    for _ in range(MAX_FAILURES + 1):
-        runner.run(KIND)
+    runner.run(KIND)
+    begun = len(bench.entered)
+    assert begun < 2 * bench.capacity  # what entered before the first take could not be kept
+    for _ in range(MAX_FAILURES):
         desk.clock.advance(60)
-    assert len(bench.batches) == 1
+        runner.run(KIND)
+    desk.clock.advance(60)
+    assert len(bench.entered) == begun
     assert [bench.job(job)["status"] for job in jobs] == ["queued"] * len(jobs)
     assert "see to its disk" in bench.job(jobs[0])["error"]["message"]
     blobs.with_name("elsewhere").rename(blobs)
     runner.run(KIND)
     assert [bench.job(job)["status"] for job in jobs] == ["succeeded"] * len(jobs)
-    assert [bench.job(job)["attempts"] for job in jobs] == [2, 1, 1, 1]
+    assert [bench.job(job)["attempts"] for job in jobs] in ([2, 1, 1, 1], [2, 2, 1, 1])
 
 
-def test_what_waits_for_the_next_batch_outlasts_a_restart_of_the_database(
+def test_a_take_whose_turn_cannot_be_written_begins_once_the_database_is_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_row, tries = lifecycle.begin_row, list[dt.datetime]()
+
+    def restarted(session: Session, table: JobTable, claim: Claim, *, now: dt.datetime) -> bool:
+        tries.append(now)
+        if len(tries) == 1:
+            raise StorageFailed("the server restarts.")
+        return begin_row(session, table, claim, now=now)
+
+    monkeypatch.setattr(lifecycle, "begin_row", restarted)
+    job = bench.make(num_samples=2, generation_params={"duration": 0.5})
+    assert len(tries) == 2
+    assert (job["status"], job["attempts"], job["error"]) == ("succeeded", 1, None)
+
+
+def test_what_a_leaving_worker_hands_back_outlasts_a_restart_of_the_database(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.01)
-    hand_back, tries = lifecycle.hand_back, list[int]()
+    hand_back, tries = lifecycle.hand_back, list[Claim]()
 
-    def restarted(session: Session, table: JobTable, claim: Claim, *, rows: int) -> None:
-        tries.append(rows)
+    def restarted(session: Session, table: JobTable, claim: Claim) -> None:
+        tries.append(claim)
         if len(tries) == 1:
             raise StorageFailed("the server restarts.")
-        hand_back(session, table, claim, rows=rows)
+        hand_back(session, table, claim)
 
     monkeypatch.setattr(lifecycle, "hand_back", restarted)
-    job = bench.make(num_samples=bench.capacity + 1, generation_params={"duration": 0.5})
-    assert tries == [1, 1]
-    assert (job["status"], job["attempts"], job["error"]) == ("succeeded", 1, None)
+    handler = GenerationHandler(bench.desk.studio, bench)
+    runner = Runner(bench.desk.studio.work, bench.desk.bells, {KIND: handler}, worker="w", pace=Pace())
+    bench.before_each_step = lambda _: runner.leave()
+    job = bench.desk.submit(num_samples=bench.capacity + 1, generation_params={"duration": 0.5})
+    runner.run(KIND)
+    waits = bench.job(job)
+    assert len(tries) == 2
+    assert (waits["status"], waits["attempts"], len(waits["samples"])) == ("queued", 0, bench.capacity)
+    bench.before_each_step = None
+    bench.work()
+    assert (bench.job(job)["status"], bench.job(job)["attempts"]) == ("succeeded", 1)

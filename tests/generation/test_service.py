@@ -64,7 +64,7 @@ def test_the_takes_of_a_cancelled_job_are_made_by_a_retry_with_their_seeds(bench
     job = desk.submit(num_samples=2, generation_params={"seed": 7, "duration": 1}, priority=4)
     desk.client.delete(f"/generate/{job['id']}")
     bench.work()
-    assert bench.batches == []
+    assert bench.entered == []
     again = desk.client.post(f"/generate/{job['id']}/retry").json()
     for same in ("prompt_id", "sentence", "model", "priority", "sides", "generation_params"):
         assert again[same] == job[same]

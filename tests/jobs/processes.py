@@ -4,7 +4,7 @@ import datetime as dt
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from multiprocessing.queues import Queue
@@ -17,11 +17,11 @@ from text2song.db.engine import open_engine
 from text2song.errors import ClaimLost
 from text2song.generation.tables import KIND, GenerationJob
 from text2song.jobs import lifecycle
-from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim
 from text2song.jobs.open import open_queue
 from text2song.jobs.queue import SilentQueue
-from text2song.jobs.runner import Pace, Runner
+from text2song.jobs.runner import Runner
+from text2song.jobs.shift import Pace, Shift
 from text2song.settings import load_settings
 from text2song.studio import Studio
 
@@ -30,7 +30,6 @@ class Counting:
     """A handler that notes each job and is done with it at once."""
 
     table = GenerationJob
-    capacity = 1
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
@@ -39,13 +38,16 @@ class Counting:
     def accepts(self) -> ColumnElement[bool]:
         return true()
 
-    def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
-        del is_stopping
-        for claim in claims:
-            with self.studio.work() as work:
-                lifecycle.finish(work.session, self.table, claim, now=work.clock())
-            leases.drop(claim)
-            self.done.append(str(claim.job_id))
+    def run(self, shift: Shift) -> None:
+        claim = shift.next_turn()
+        if claim is not None:
+            self.do(claim, shift)
+
+    def do(self, claim: Claim, shift: Shift) -> None:
+        with self.studio.work() as work:
+            lifecycle.finish(work.session, self.table, claim, now=work.clock())
+        shift.drop(claim)
+        self.done.append(str(claim.job_id))
 
 
 def studio_over(database: str) -> Studio:
@@ -73,12 +75,12 @@ class Freezing(Counting):
         super().__init__(studio)
         self._woken = woken
 
-    def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
+    def do(self, claim: Claim, shift: Shift) -> None:
         self._woken.put("working")
         time.sleep(0.3)  # a few beats, and time for the word to leave this process
         os.kill(os.getpid(), signal.SIGSTOP)
         try:
-            super().run(claims, leases, is_stopping=is_stopping)
+            super().do(claim, shift)
         except ClaimLost as error:
             self._woken.put(error.code)
             raise

@@ -27,7 +27,8 @@ from text2song.jobs import lifecycle
 from text2song.jobs.columns import FINAL, JobStatus
 from text2song.jobs.lifecycle import Claim, Report
 from text2song.jobs.queue import SilentQueue
-from text2song.jobs.runner import Pace
+from text2song.jobs.shift import Pace
+from text2song.prompts import queries as prompts
 from text2song.prompts.tables import Prompt
 from text2song.settings import Settings
 from text2song.studio import Studio, Work, open_studio, utc_now
@@ -157,8 +158,8 @@ class Crowd:
     def run(self, seed: int) -> None:
         chance = random.Random(seed)
         acts: list[Callable[[random.Random], object]] = [
-            self.claim_some, self.claim_some, self.beat_some, self.beat_some, self.sweep,
-            self.end_one, self.end_one, self.cancel_one, self.delete_prompt,
+            self.claim_some, self.claim_some, self.beat_some, self.beat_some, self.sweep, self.take_turn,
+            self.end_a_row, self.end_one, self.end_one, self.cancel_one, self.delete_prompt,
         ]  # fmt: skip
         while time.monotonic() < self.until:
             act = chance.choice(acts)
@@ -181,6 +182,25 @@ class Crowd:
         shop.runner(pace=Pace(lease_seconds=0.05))._beat(
             shop, {claimed: Report(chance.random(), "composing") for claimed in held}
         )
+
+    def take_turn(self, chance: random.Random) -> None:
+        held = chance.sample(self.claims, min(4, len(self.claims)))
+        with self.studio.work() as work:
+            turn = lifecycle.take_turn(
+                work.session, TABLE, held, worker="w", now=work.clock(), lease_seconds=LEASE_SECONDS
+            )
+        self.claims += [turn] if turn is not None and turn not in held else []
+
+    def end_a_row(self, chance: random.Random) -> None:
+        """As a take is kept: the prompt first, then its job."""
+        if self.claims:
+            claimed = chance.choice(self.claims)
+            with self.studio.work() as work:
+                prompt_id = work.session.scalar(select(TABLE.prompt_id).where(TABLE.id == claimed.job_id))
+                if prompt_id is not None:
+                    prompts.hold_visibility(work, prompt_id)
+                    lifecycle.hold(work.session, TABLE, claimed)
+                    lifecycle.end_row(work.session, TABLE, claimed)
 
     def sweep(self, _: random.Random) -> None:
         with self.studio.work() as work:
@@ -218,7 +238,18 @@ def test_whatever_is_done_to_jobs_at_the_same_time_no_two_units_wait_for_each_ot
     for thread in threads:
         thread.join(30)
     assert dict(crowd.errors) == {}
-    assert set(crowd.acts) >= {"claim_some", "beat_some", "sweep", "end_one", "cancel_one", "delete_prompt"}
+    assert set(crowd.acts) >= {
+        *(
+            "claim_some",
+            "take_turn",
+            "end_a_row",
+            "beat_some",
+            "sweep",
+            "end_one",
+            "cancel_one",
+            "delete_prompt",
+        )
+    }
     record_figure("units on the same jobs at the same time", sum(crowd.acts.values()) / 3, "units/s")
 
 

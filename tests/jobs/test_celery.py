@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,14 @@ from structlog.testing import capture_logs
 
 from tests.doorbells import Broker, opened_broker
 from tests.jobs.tls import opened_door
-from tests.jobs.workshop import Workshop, names_of_threads, statuses, submit, wait_until
+from tests.jobs.workshop import Workshop, finish_all, names_of_threads, statuses, submit, wait_until
 from tests.rows import MODEL
 from text2song.generation.tables import KIND, GenerationJob
 from text2song.jobs.celery import PASSES_AT_MOST, CeleryQueue, build_app
+from text2song.jobs.lifecycle import Claim
 from text2song.jobs.ringer import BELLS_AT_MOST, TASK, queue_name
 from text2song.jobs.runner import Runner
+from text2song.jobs.shift import Shift
 from text2song.settings import Settings
 from text2song.studio import Studio, open_studio
 
@@ -106,8 +108,9 @@ def test_an_idle_worker_hears_at_once_and_no_bell_is_left(office: Office, broker
 def test_a_busy_worker_leaves_the_bells_to_others(office: Office, broker: Broker) -> None:
     may_end = threading.Event()
 
-    def act(*_: object) -> None:
+    def act(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
         may_end.wait(20)
+        finish_all(shop, claims, shift)
 
     office.shop.act = act
     with working(office):
@@ -129,11 +132,11 @@ def test_a_bell_for_another_worker_is_passed_on_and_not_for_ever(office: Office,
     heard: list[bool] = []
     run = office.runner.run
 
-    def counted(kind: str) -> bool:
-        heard.append(run(kind))
+    def counted(kind: str, *, beside: Collection[str]) -> bool:
+        heard.append(run(kind, beside=beside))
         return heard[-1]
 
-    office.runner.run = counted  # type: ignore[method-assign]  # to count
+    office.runner.run = counted  # type: ignore[assignment, method-assign]  # to count
     with working(office):
         submit(office.studio, {"model": MODEL})
         office.queue.ring(KIND)

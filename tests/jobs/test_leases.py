@@ -42,7 +42,7 @@ class Heart:
 
 
 def a_claim() -> Claim:
-    return Claim(new_id(), new_id(), rows=1)
+    return Claim(new_id(), new_id())
 
 
 def leases_of(heart: Callable[[Claim, Report | None], bool]) -> Leases:

@@ -1,31 +1,24 @@
 import datetime as dt
 import random
-import sqlite3
-import time
 import uuid
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, event, insert, true
+from sqlalchemy import delete, select, true
 from sqlalchemy.orm import Session
 
-from tests.figures import RecordFigure
 from tests.rows import MODEL, add_prompt, job_of
-from tests.studios import START, furnish
+from tests.studios import START
 from text2song.db.base import new_id
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import lifecycle
 from text2song.jobs.columns import JobStatus
+from text2song.jobs.lifecycle import Claim
 from text2song.jobs.order import Place, Waiting, in_order, places
-from text2song.jobs.queue import SilentQueue
-from text2song.studio import Studio, Work, open_studio
+from text2song.studio import Studio, Work
 
 TABLE = GenerationJob
 USERS = ("", "ada", "bob", "eve")
@@ -40,6 +33,10 @@ class Asked:
     cost: float
     not_before: int | None
     """Seconds after the start."""
+    rows: int = 1
+    """To come."""
+    held_since: int | None = None
+    """Seconds before the start at which the worker began its last row; None: it waits."""
 
 
 ASKED = st.lists(
@@ -49,17 +46,33 @@ ASKED = st.lists(
         priority=st.sampled_from([-10, 0, 0, 0, 1, 10]),
         cost=st.integers(1, 30).map(float),
         not_before=st.sampled_from([None, None, None, -5, 0, 7]),
+        rows=st.sampled_from([1, 1, 2, 5]),
     ),
     max_size=14,
+)
+HELD = st.lists(
+    st.builds(
+        Asked,
+        user=st.sampled_from(USERS),
+        priority=st.sampled_from([-10, 0, 0, 0, 1, 10]),
+        cost=st.integers(1, 30).map(float),
+        not_before=st.none(),
+        rows=st.integers(1, 4),
+        held_since=st.integers(1, 5),
+    ),
+    max_size=4,
 )
 SERVED = st.dictionaries(st.sampled_from(USERS), st.integers(1, 5))
 """Seconds before the start at which users were served."""
 
 
 def slow_reference(jobs: Sequence[Asked], served: dict[str, int]) -> list[int]:
-    """The rule as it is said aloud, asked anew for each claim; the numbers of the jobs in order."""
+    """The rule as it is said aloud, asked anew for each row; the numbers of the jobs, each row's in order."""
     last_served = {user: -float(seconds) for user, seconds in served.items()}
-    left = set(range(len(jobs)))
+    for job in jobs:
+        if job.held_since is not None:
+            last_served[job.user] = max(last_served.get(job.user, -float("inf")), -float(job.held_since))
+    left = {n: job.rows for n, job in enumerate(jobs)}
     order: list[int] = []
     while left:
         ready = [n for n in left if (jobs[n].not_before or -1) <= 0]
@@ -71,9 +84,22 @@ def slow_reference(jobs: Sequence[Asked], served: dict[str, int]) -> list[int]:
         users = [n for n in candidates if last_served.get(jobs[n].user, never) == longest_ago]
         best = min(users)
         order.append(best)
-        left.remove(best)
+        left[best] -= 1
+        if not left[best]:
+            del left[best]
         last_served[jobs[best].user] = float(len(order))
     return order
+
+
+def slow_places(jobs: Sequence[Asked], order: Sequence[int]) -> dict[int, Place]:
+    """Of the jobs that wait, by number: as people count them who watch the rows begin."""
+    firsts = [n for n in dict.fromkeys(order) if jobs[n].held_since is None]
+    found = {}
+    for position, number in enumerate(firsts, start=1):
+        last = max(step for step, n in enumerate(order) if n == number)
+        ahead = sum(jobs[n].cost / jobs[n].rows for n in order[:last] if n != number)
+        found[number] = Place(position, ahead)
+    return found
 
 
 def moment(seconds: float | None) -> dt.datetime | None:
@@ -81,7 +107,7 @@ def moment(seconds: float | None) -> dt.datetime | None:
 
 
 def fill(work: Work, jobs: Sequence[Asked], served: dict[str, int]) -> list[uuid.UUID]:
-    """Only these jobs, and one finished job for each user who was served; the ids of the waiting ones."""
+    """Only these jobs, and one finished job for each user who was served; the ids of these jobs."""
     session = work.session
     session.execute(delete(TABLE))
     prompt_id = add_prompt(session)
@@ -89,67 +115,122 @@ def fill(work: Work, jobs: Sequence[Asked], served: dict[str, int]) -> list[uuid
         done = {"turn_key": user, "status": JobStatus.SUCCEEDED}
         session.add(job_of(prompt_id, **done, claimed_at=moment(-seconds)))
         session.add(job_of(prompt_id, **done, claimed_at=moment(-seconds - 10)))
-    waiting = [
-        job_of(
-            prompt_id,
-            turn_key=job.user,
-            priority=job.priority,
-            cost=job.cost,
-            not_before=moment(job.not_before),
-        )
-        for job in jobs
-    ]
-    session.add_all(waiting)
+    added = [_row_of(prompt_id, job) for job in jobs]
+    session.add_all(added)
     session.flush()
-    return [job.id for job in waiting]
+    return [job.id for job in added]
 
 
-def claim_all(session: Session) -> list[uuid.UUID]:
-    """Claim until nothing is ready, wait for those that are not, and claim them too."""
+def _row_of(prompt_id: uuid.UUID, job: Asked) -> GenerationJob:
+    said = {"turn_key": job.user, "priority": job.priority, "not_before": moment(job.not_before)}
+    if job.held_since is None:
+        return job_of(prompt_id, **said, rows=job.rows, cost=job.cost)
+    return job_of(
+        prompt_id,
+        **said,
+        status=JobStatus.RUNNING,
+        claim_token=new_id(),
+        claimed_at=moment(-job.held_since),
+        rows=job.rows + 2,  # two are in the making, and cost as much as the others
+        rows_begun=2,
+        cost=job.cost / job.rows * (job.rows + 2),
+    )
+
+
+def held_by_the_worker(session: Session) -> dict[Claim, int]:
+    """What runs, with the rows that are to come."""
+    running = select(TABLE.id, TABLE.claim_token, TABLE.rows - TABLE.rows_begun).where(
+        TABLE.status == JobStatus.RUNNING
+    )
+    return {Claim(job_id, token): rows for job_id, token, rows in session.execute(running) if token}
+
+
+def begin_all(session: Session, rows_of: Mapping[uuid.UUID, int]) -> list[uuid.UUID]:
+    """Begin rows as one worker does until nothing is ready, wait for what is not, and begin that too."""
+    held = held_by_the_worker(session)
     order = []
     now = START
     for pause in (0, 60):
         now += dt.timedelta(seconds=pause)
-        while claim := lifecycle.claim(session, TABLE, worker="w", now=now, lease_seconds=15):
-            order.append(claim.job_id)
+        while turn := lifecycle.take_turn(session, TABLE, held, worker="w", now=now, lease_seconds=15):
+            order.append(turn.job_id)
+            held[turn] = held.get(turn, rows_of[turn.job_id]) - 1
+            if not held[turn]:
+                del held[turn]
             now += dt.timedelta(milliseconds=1)
     return order
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(jobs=ASKED, served=SERVED)
-def test_claims_come_in_the_order_of_the_rule_and_the_places_foretell_it(
-    studio: Studio, jobs: list[Asked], served: dict[str, int]
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(held=HELD, waiting=ASKED, served=SERVED, mix=st.randoms(use_true_random=False))
+def test_rows_begin_in_the_order_of_the_rule_and_the_places_foretell_it(
+    studio: Studio, held: list[Asked], waiting: list[Asked], served: dict[str, int], mix: random.Random
 ) -> None:
+    jobs = [*held, *waiting]
+    mix.shuffle(jobs)
     with studio.work() as work:
         ids = fill(work, jobs, served)
         foretold = places(work.session, TABLE, ids, where=true(), now=START)
-        claimed = claim_all(work.session)
+        begun = begin_all(work.session, {job_id: job.rows for job_id, job in zip(ids, jobs, strict=True)})
 
     expected = slow_reference(jobs, served)
-    assert [ids.index(job_id) for job_id in claimed] == expected
-    ahead = 0.0
-    for position, number in enumerate(expected, start=1):
-        assert foretold[ids[number]] == Place(position, ahead)
-        ahead += jobs[number].cost
+    assert [ids.index(job_id) for job_id in begun] == expected
+    for number, place in slow_places(jobs, expected).items():
+        told = foretold[ids[number]]
+        assert told.position == place.position
+        assert told.cost_ahead == pytest.approx(place.cost_ahead)
+    assert len(foretold) == len(waiting)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(jobs=ASKED, served=SERVED)
-def test_at_every_step_the_next_claim_takes_the_first_place(
-    studio: Studio, jobs: list[Asked], served: dict[str, int]
+@given(held=HELD, waiting=ASKED, served=SERVED)
+def test_at_every_step_the_next_job_that_is_claimed_has_the_first_place(
+    studio: Studio, held: list[Asked], waiting: list[Asked], served: dict[str, int]
 ) -> None:
-    """The line is looked at again after each claim, as a person who polls does."""
-    ready = [replace(job, not_before=None) for job in jobs]
+    """The line is looked at again after each row, as a person who polls does."""
+    jobs = [*held, *(replace(job, not_before=None) for job in waiting)]
     with studio.work() as work:
-        ids = fill(work, ready, served)
-        for step in range(len(ids)):
+        ids = fill(work, jobs, served)
+        in_hand = held_by_the_worker(work.session)
+        left = len(waiting)
+        for step in range(sum(job.rows for job in jobs)):
             now = START + dt.timedelta(seconds=step)
             line = places(work.session, TABLE, ids, where=true(), now=now)
-            claim = lifecycle.claim(work.session, TABLE, worker="w", now=now, lease_seconds=15)
-            assert claim is not None
-            assert line[claim.job_id] == Place(1, 0.0)
-            assert sorted(place.position for place in line.values()) == list(range(1, len(ids) - step + 1))
+            assert sorted(place.position for place in line.values()) == list(range(1, left + 1))
+            turn = lifecycle.take_turn(work.session, TABLE, in_hand, worker="w", now=now, lease_seconds=15)
+            assert turn is not None
+            if turn not in in_hand:
+                assert line[turn.job_id].position == 1
+                in_hand[turn] = jobs[ids.index(turn.job_id)].rows
+                left -= 1
+            in_hand[turn] -= 1
+            if not in_hand[turn]:
+                del in_hand[turn]
+        assert (left, in_hand) == (0, {})
+
+
+def test_a_claim_goes_ahead_of_what_is_held_only_where_it_comes_first(studio: Studio) -> None:
+    """Held by ada, served a second ago: her own older job, one of bob's, one of a higher priority."""
+    held = Asked("ada", 0, 1, None, rows=9, held_since=1)
+    cases = {
+        Asked("ada", 0, 1, None): False,
+        Asked("bob", 0, 1, None): True,
+        Asked("bob", -1, 1, None): False,
+        Asked("ada", 1, 1, None): True,
+    }
+    for other, comes_first in cases.items():
+        with studio.work() as work:
+            ids = fill(work, [held, other], {})
+            turn = lifecycle.take_turn(
+                work.session,
+                TABLE,
+                held_by_the_worker(work.session),
+                worker="w",
+                now=START,
+                lease_seconds=15,
+            )
+        assert turn is not None
+        assert ids.index(turn.job_id) == comes_first, other
 
 
 def test_a_user_with_one_job_waits_for_one_of_each_other_user_at_most(studio: Studio) -> None:
@@ -165,7 +246,7 @@ def test_priority_comes_before_turns_and_counts_as_one(studio: Studio) -> None:
     jobs = [Asked("ada", 0, 1, None), Asked("bob", 0, 1, None), Asked("ada", 5, 1, None)]
     with studio.work() as work:
         ids = fill(work, jobs, {})
-        assert [ids.index(job_id) for job_id in claim_all(work.session)] == [2, 1, 0]
+        assert [ids.index(job_id) for job_id in begin_all(work.session, dict.fromkeys(ids, 1))] == [2, 1, 0]
 
 
 def test_a_job_that_is_handed_back_did_not_use_its_users_turn(studio: Studio) -> None:
@@ -175,7 +256,7 @@ def test_a_job_that_is_handed_back_did_not_use_its_users_turn(studio: Studio) ->
         claim = lifecycle.claim(work.session, TABLE, worker="w", now=START, lease_seconds=15)
         assert claim is not None
         lifecycle.release(work.session, TABLE, claim)
-        assert [ids.index(job_id) for job_id in claim_all(work.session)] == [0, 1]
+        assert [ids.index(job_id) for job_id in begin_all(work.session, dict.fromkeys(ids, 1))] == [0, 1]
 
 
 def test_only_those_that_are_asked_for_and_admitted_have_a_place(studio: Studio) -> None:
@@ -183,7 +264,7 @@ def test_only_those_that_are_asked_for_and_admitted_have_a_place(studio: Studio)
         prompt_id = add_prompt(work.session)
         jobs = [
             job_of(prompt_id, model="another/model", cost=100.0),
-            job_of(prompt_id, status=JobStatus.RUNNING, cost=100.0),
+            job_of(prompt_id, status=JobStatus.RUNNING, rows_begun=1, cost=100.0),
             job_of(prompt_id, cost=3.0),
         ]
         mine = job_of(prompt_id)
@@ -206,105 +287,7 @@ def test_users_served_in_the_same_moment_take_turns_by_age() -> None:
     assert [job.turn_key for job in order] == ["bob", "ada", "bob", "ada"]
 
 
-FINISHED, QUEUED = 20_000, 500
-
-
-@dataclass(frozen=True)
-class Busy:
-    """A studio with 20,000 finished jobs and 500 that wait, of 40 users."""
-
-    studio: Studio
-    waiting: list[uuid.UUID]
-
-
-@pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory, _migrated_database: Path) -> Iterator[Busy]:
-    draw = random.Random(7)
-    home = tmp_path_factory.mktemp("busy") / "home"
-    studio = open_studio(furnish(home, database=_migrated_database), queue=SilentQueue())
-    with studio.work() as work:
-        like = _columns(job_of(add_prompt(work.session)))
-
-        def rows(count: int) -> list[dict[str, Any]]:
-            return [
-                like
-                | {
-                    "id": new_id(),
-                    "turn_key": f"user {draw.randrange(40)}",
-                    "priority": draw.randint(-10, 10),
-                }
-                for _ in range(count)
-            ]
-
-        finished = [
-            row | {"status": JobStatus.SUCCEEDED, "claimed_at": moment(n - FINISHED), "finished_at": START}
-            for n, row in enumerate(rows(FINISHED))
-        ]
-        waiting = rows(QUEUED)
-        work.session.execute(insert(TABLE), finished)
-        work.session.execute(insert(TABLE), waiting)
-    yield Busy(studio, [row["id"] for row in waiting])
-    studio.engine.dispose()
-
-
-def _columns(job: GenerationJob) -> dict[str, Any]:
-    return {name: value for name, value in vars(job).items() if not name.startswith("_")}
-
-
-def test_nothing_that_the_queue_asks_reads_the_finished_jobs(busy: Busy) -> None:
-    asked: list[tuple[str, Any]] = []
-
-    @event.listens_for(busy.studio.engine, "before_cursor_execute")
-    def note(*arguments: Any) -> None:  # noqa: ANN401  # SQLAlchemy's: connection, cursor, statement, parameters
-        asked.append(arguments[2:4])
-
-    with busy.studio.work() as work:
-        claim = lifecycle.claim(
-            work.session, TABLE, worker="w", now=START, lease_seconds=15, where=TABLE.model == MODEL
-        )
-        assert claim is not None
-        lifecycle.beat(work.session, TABLE, claim, now=START, lease_seconds=15, report=None)
-        places(work.session, TABLE, busy.waiting, where=TABLE.model == MODEL, now=START)
-        lifecycle.sweep(work.session, TABLE, now=START)
-        lifecycle.release(work.session, TABLE, claim)
-    event.remove(busy.studio.engine, "before_cursor_execute", note)
-
-    statements = [(sql, values) for sql, values in asked if "generation_jobs" in sql]
-    assert len(statements) == 10
-    with closing(sqlite3.connect(busy.studio.settings.home / "studio.db")) as database:
-        for sql, values in statements:
-            plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
-            on_jobs = [step for step in plan if "generation_jobs" in step]
-            assert on_jobs, plan
-            assert all(step.startswith("SEARCH") and "INDEX" in step for step in on_jobs), plan
-
-
-def test_claim_beat_and_place_are_quick_beside_a_long_history(
-    busy: Busy, record_figure: RecordFigure
-) -> None:
-    seconds: dict[str, list[float]] = defaultdict(list)
-
-    @contextmanager
-    def timed(name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        seconds[name].append(time.perf_counter() - began)
-
-    for _ in range(25):
-        with busy.studio.work() as work:
-            session = work.session
-            session.connection()
-            with timed("claim"):
-                claim = lifecycle.claim(
-                    session, TABLE, worker="w", now=START, lease_seconds=15, where=TABLE.model == MODEL
-                )
-            assert claim is not None
-            with timed("beat"):
-                report = lifecycle.Report(0.5, "composing")
-                assert lifecycle.beat(session, TABLE, claim, now=START, lease_seconds=15, report=report)
-            with timed("place"):
-                places(session, TABLE, busy.waiting[-1:], where=TABLE.model == MODEL, now=START)
-            with timed("sweep"):
-                lifecycle.sweep(session, TABLE, now=START)
-    for name, taken in seconds.items():
-        record_figure(f"{name} beside 20,000 finished and 500 queued jobs", sorted(taken)[12] * 1e3, "ms")
+def test_two_with_large_jobs_alternate_row_by_row() -> None:
+    jobs = [Waiting(new_id(), 0, user, 1.0, rows=rows) for user, rows in (("ada", 3), ("ada", 1), ("bob", 4))]
+    order = [jobs.index(job) for job in in_order(jobs, served_at={})]
+    assert order == [0, 2, 0, 2, 0, 2, 1, 2]

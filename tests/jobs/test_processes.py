@@ -20,7 +20,8 @@ from text2song.generation.tables import KIND, GenerationJob
 from text2song.jobs.columns import JobStatus
 from text2song.jobs.open import open_queue
 from text2song.jobs.queue import SilentQueue
-from text2song.jobs.runner import Pace, Runner
+from text2song.jobs.runner import Runner
+from text2song.jobs.shift import Pace
 from text2song.settings import Settings
 from text2song.studio import Studio, open_studio
 

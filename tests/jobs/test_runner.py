@@ -13,9 +13,9 @@ from tests.studios import Clock, ListeningQueue
 from text2song.errors import DatabaseBusy, InvalidInput
 from text2song.generation.tables import KIND, GenerationJob
 from text2song.jobs import lifecycle
-from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim
-from text2song.jobs.runner import Pace, Runner
+from text2song.jobs.runner import Runner
+from text2song.jobs.shift import Pace, Shift
 from text2song.studio import Studio, Work
 
 
@@ -26,12 +26,10 @@ def fails_with(error: Exception) -> Callable[..., None]:
     return act
 
 
-def until_stopped(
-    shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]
-) -> None:
+def until_stopped(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
     """Finish the first job, and work on the others until told to stop."""
-    finish_all(shop, claims[:1], leases, is_stopping)
-    wait_until(is_stopping)
+    finish_all(shop, claims[:1], shift)
+    wait_until(shift.is_stopping)
 
 
 def test_it_claims_until_nothing_waits_and_does_not_ring(studio: Studio, bells: ListeningQueue) -> None:
@@ -43,34 +41,20 @@ def test_it_claims_until_nothing_waits_and_does_not_ring(studio: Studio, bells: 
     assert bells.rung == []
 
 
-@pytest.mark.parametrize(
-    ("rows", "batches"),
-    [
-        ([4, 4, 4], [2, 1]),
-        ([8, 1], [1, 1]),
-        ([12, 1, 1], [1, 2]),  # larger than the capacity: alone
-        ([1, 12, 1], [1, 1, 1]),  # and not passed by
-        ([3, 3, 3, 2], [2, 2]),
-        ([1] * 9, [8, 1]),
-    ],
-)
-def test_a_batch_holds_what_fits_in_the_order_of_the_queue(
-    studio: Studio, rows: list[int], batches: list[int]
-) -> None:
-    ids = submit(studio, *({"rows": count} for count in rows))
-    shop = Workshop(studio)
+def test_jobs_are_taken_up_in_the_order_of_the_queue_however_many_rows_they_have(studio: Studio) -> None:
+    ids = submit(studio, *({"rows": count} for count in (3, 12, 1, 64, 1)))
+    shop = Workshop(studio, capacity=2)
     shop.runner().run(KIND)
-    assert [len(batch) for batch in shop.batches] == batches
-    assert [job_id for batch in shop.batches for job_id in batch] == ids
+    assert shop.batches == [ids[:2], ids[2:4], ids[4:]]
 
 
 def test_work_that_comes_while_it_works_is_done_too(studio: Studio) -> None:
     submit(studio, {})
 
-    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+    def act(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
         if len(shop.batches) == 1:
             submit(studio, {})
-        finish_all(shop, claims, leases, is_stopping)
+        finish_all(shop, claims, shift)
 
     shop = Workshop(studio, act)
     shop.runner().run(KIND)
@@ -85,20 +69,77 @@ def test_jobs_that_it_cannot_do_are_left(studio: Studio) -> None:
     assert statuses(studio) == ["queued", "succeeded"]
 
 
-def test_at_the_end_of_its_slice_it_rings_for_the_rest(studio: Studio, bells: ListeningQueue) -> None:
-    submit(studio, *[{"rows": 8}] * 3)
+def slow(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
+    """Longer than the slices of these tests."""
+    finish_all(shop, claims, shift)
+    time.sleep(0.06)
 
-    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
-        finish_all(shop, claims, leases, is_stopping)
-        time.sleep(0.06)
 
-    shop = Workshop(studio, act)
-    runner = shop.runner(queue=bells, pace=Pace(15.0, 0.02, slice_seconds=0.05))
+SHORT = Pace(15.0, 0.02, slice_seconds=0.05)
+OTHER = "export"
+
+
+def test_no_slice_ends_where_no_other_work_waits_for_the_thread(
+    studio: Studio, bells: ListeningQueue
+) -> None:
+    submit(studio, *[{}] * 5)
+    shop, other = Workshop(studio, slow, capacity=1), Workshop(studio, where=GenerationJob.model == "another")
+    runner = shop.runner(queue=bells, pace=SHORT, others={OTHER: other})
+    runner.run(KIND, beside=runner.kinds)
+    assert statuses(studio) == ["succeeded"] * 5
+    submit(studio, *[{}] * 2, {"model": "another"})  # the other kind waits, but it has a thread of its own
+    shop.where = GenerationJob.model == MODEL
     runner.run(KIND)
+    assert statuses(studio) == ["succeeded"] * 7 + ["queued"]
+    assert bells.rung == []
+
+
+def test_at_the_end_of_its_slice_it_rings_for_the_rest_and_another_kind_has_the_thread(
+    studio: Studio, bells: ListeningQueue
+) -> None:
+    submit(studio, *[{}] * 3, {"model": "another"})
+    shop = Workshop(studio, slow, capacity=1, where=GenerationJob.model == MODEL)
+    other = Workshop(studio, where=GenerationJob.model == "another")
+    runner = shop.runner(queue=bells, pace=SHORT, others={OTHER: other})
+    runner.run(KIND, beside=runner.kinds)
     assert (len(shop.batches), bells.rung) == (1, [KIND])
-    runner.run(KIND)
+    runner.run(KIND, beside=runner.kinds)
     assert (len(shop.batches), bells.rung) == (2, [KIND] * 2)
-    assert statuses(studio) == ["succeeded", "succeeded", "queued"]
+    assert runner.run(OTHER, beside=runner.kinds)
+    assert statuses(studio) == ["succeeded", "succeeded", "queued", "succeeded"]
+    runner.run(KIND, beside=runner.kinds)
+    assert (statuses(studio), bells.rung) == (["succeeded"] * 4, [KIND] * 2)
+
+
+def test_a_shift_that_another_kind_waits_for_begins_no_rows_of_what_it_holds(studio: Studio) -> None:
+    large, _ = submit(studio, {"rows": 5}, {"model": "another"})
+    begun: list[Claim | None] = []
+
+    def act(_shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
+        begun.append(shift.next_turn(claims))
+        time.sleep(0.06)
+        begun.append(shift.next_turn(claims))
+        assert shift.is_closing()
+        assert not shift.is_stopping()
+
+    shop = Workshop(studio, act, capacity=1, where=GenerationJob.model == MODEL)
+    other = Workshop(studio, where=GenerationJob.model == "another")
+    runner = shop.runner(pace=SHORT, others={OTHER: other})
+    runner.run(KIND, beside=runner.kinds)
+    assert [claim and claim.job_id for claim in begun] == [large, None]
+    [job, _] = jobs_of(studio)
+    assert (job.status, job.attempts, job.rows_begun) == ("queued", 0, 0)
+    assert job.claimed_at is not None  # its user was served
+
+
+def test_what_a_handler_leaves_in_hand_waits_again_and_is_not_taken_up_at_once(studio: Studio) -> None:
+    submit(studio, *[{}] * 2)
+    shop = Workshop(studio, lambda *_: None)
+    assert shop.runner().run(KIND)
+    assert len(shop.batches) == 1
+    assert [(job.status, job.attempts, job.claim_token) for job in jobs_of(studio)] == [
+        ("queued", 0, None)
+    ] * 2
 
 
 def test_an_error_that_will_not_pass_fails_every_job_of_the_batch(studio: Studio) -> None:
@@ -144,8 +185,8 @@ def test_an_unforeseen_error_is_logged_whole_and_tried_three_times(studio: Studi
 def test_what_was_finished_before_an_error_stays_finished(studio: Studio) -> None:
     submit(studio, *[{}] * 3)
 
-    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
-        finish_all(shop, claims[:1], leases, is_stopping)
+    def act(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
+        finish_all(shop, claims[:1], shift)
         raise InvalidInput("the second of them")
 
     Workshop(studio, act).runner().run(KIND)
@@ -176,7 +217,7 @@ def test_leases_are_kept_while_the_work_is_busy(studio: Studio) -> None:
     submit(studio, {})
     seen: list[dt.datetime | None] = []
 
-    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+    def act(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
         advance = dt.timedelta(seconds=10)
         for _ in range(3):
             before = jobs_of(studio)[0].lease_expires_at
@@ -184,7 +225,7 @@ def test_leases_are_kept_while_the_work_is_busy(studio: Studio) -> None:
             wall.now += advance
             wait_until(lambda: (jobs_of(studio)[0].lease_expires_at or before) > before)  # noqa: B023  # at once
             seen.append(jobs_of(studio)[0].lease_expires_at)
-        finish_all(shop, claims, leases, is_stopping)
+        finish_all(shop, claims, shift)
 
     assert isinstance(studio.clock, Clock)
     wall = studio.clock
@@ -196,13 +237,13 @@ def test_leases_are_kept_while_the_work_is_busy(studio: Studio) -> None:
 def test_a_cancelled_job_is_lost_to_the_handler_and_its_sibling_is_not(studio: Studio) -> None:
     cancelled, kept = submit(studio, *[{}] * 2)
 
-    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+    def act(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
         with studio.work() as work:
             lifecycle.cancel(work.session, GenerationJob, cancelled, now=work.clock())
-        wait_until(lambda: leases.is_lost(claims[0]))
-        assert not leases.is_lost(claims[1])
+        wait_until(lambda: shift.is_lost(claims[0]))
+        assert not shift.is_lost(claims[1])
         assert claims[1].job_id == kept
-        finish_all(shop, claims[1:], leases, is_stopping)
+        finish_all(shop, claims[1:], shift)
 
     Workshop(studio, act).runner().run(KIND)
     assert statuses(studio) == ["cancelled", "succeeded"]
@@ -211,10 +252,10 @@ def test_a_cancelled_job_is_lost_to_the_handler_and_its_sibling_is_not(studio: S
 def test_no_transaction_is_open_while_the_handler_works(studio: Studio) -> None:
     submit(studio, {})
 
-    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+    def act(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
         with studio.work() as work:  # would wait for five seconds, and fail
             work.session.connection()
-        finish_all(shop, claims, leases, is_stopping)
+        finish_all(shop, claims, shift)
 
     Workshop(studio, act).runner().run(KIND)
     assert statuses(studio) == ["succeeded"]
@@ -291,11 +332,11 @@ def test_one_thread_at_a_time_works_on_a_kind(studio: Studio) -> None:
     at_work: list[int] = []
     together: list[int] = []
 
-    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+    def act(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
         at_work.append(1)
         together.append(len(at_work))
         time.sleep(0.05)
-        finish_all(shop, claims, leases, is_stopping)
+        finish_all(shop, claims, shift)
         at_work.pop()
 
     submit(studio, *[{}] * 6)
@@ -312,10 +353,10 @@ def test_one_thread_at_a_time_works_on_a_kind(studio: Studio) -> None:
 def test_who_leaves_claims_no_more_and_ends_what_runs(studio: Studio) -> None:
     submit(studio, *[{}] * 2)
 
-    def act(shop: Workshop, claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]) -> None:
+    def act(shop: Workshop, claims: Sequence[Claim], shift: Shift) -> None:
         runner.leave()
-        assert not is_stopping()
-        finish_all(shop, claims, leases, is_stopping)
+        assert not shift.is_stopping()
+        finish_all(shop, claims, shift)
 
     runner = Workshop(studio, act, capacity=1).runner()
     assert runner.run(KIND) is True

@@ -3,8 +3,9 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, select, true
@@ -16,27 +17,26 @@ from text2song.jobs import lifecycle
 from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim
 from text2song.jobs.queue import JobQueue
-from text2song.jobs.runner import Pace, Runner
+from text2song.jobs.runner import Handler, Runner
+from text2song.jobs.shift import Pace, Roster, Shift
 from text2song.studio import Studio
 
 PACE = Pace(lease_seconds=15.0, beat_seconds=0.02, slice_seconds=60.0)
-Act = Callable[["Workshop", Sequence[Claim], Leases, Callable[[], bool]], None]
+NOBODY_ELSE: Mapping[str, "Workshop"] = MappingProxyType({})
+Act = Callable[["Workshop", Sequence[Claim], Shift], None]
 
 
-def finish_all(
-    shop: "Workshop", claims: Sequence[Claim], leases: Leases, is_stopping: Callable[[], bool]
-) -> None:
+def finish_all(shop: "Workshop", claims: Sequence[Claim], shift: Shift) -> None:
     """What a good handler does."""
-    del is_stopping
     for claim in claims:
         with shop.studio.work() as work:
             lifecycle.finish(work.session, GenerationJob, claim, now=work.clock())
-        leases.drop(claim)
+        shift.drop(claim)
 
 
 @dataclass
 class Workshop:
-    """The handler; `batches` says what it was given."""
+    """The handler: takes up as many jobs as it has room for, and acts; `batches` says which they were."""
 
     studio: Studio
     act: Act = finish_all
@@ -48,14 +48,38 @@ class Workshop:
     def accepts(self) -> ColumnElement[bool]:
         return self.where
 
-    def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
-        self.batches.append([claim.job_id for claim in claims])
-        self.act(self, claims, leases, is_stopping)
+    def run(self, shift: Shift) -> None:
+        claims: list[Claim] = []
+        while len(claims) < self.capacity and (claim := shift.next_turn()) is not None:
+            claims.append(claim)
+        if claims:
+            self.batches.append([claim.job_id for claim in claims])
+            self.act(self, claims, shift)
 
-    def runner(self, *, queue: JobQueue | None = None, pace: Pace = PACE) -> Runner:
-        return Runner(
-            self.studio.work, queue or ListeningQueue(), {KIND: self}, worker="test worker", pace=pace
-        )
+    def runner(
+        self,
+        *,
+        queue: JobQueue | None = None,
+        pace: Pace = PACE,
+        others: Mapping[str, "Workshop"] = NOBODY_ELSE,
+    ) -> Runner:
+        """For this shop, and for others by their kinds."""
+        handlers = {KIND: self, **others}
+        return Runner(self.studio.work, queue or ListeningQueue(), handlers, worker="test worker", pace=pace)
+
+
+def shift_of(
+    studio: Studio,
+    handler: Handler,
+    *,
+    leases: Leases,
+    pace: Pace = PACE,
+    is_leaving: Callable[[], bool] = lambda: False,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Shift:
+    """One in which a handler can be put to work without a runner; what is in hand at the end stays so."""
+    roster = Roster("test worker", pace, is_leaving, is_stopping, is_awaited=lambda: False)
+    return Shift(studio.work, handler.table, handler.accepts, leases=leases, roster=roster)
 
 
 def submit(studio: Studio, *jobs: dict[str, Any]) -> list[uuid.UUID]:

@@ -134,25 +134,21 @@ def test_each_channel_has_its_share_of_the_codebooks(tmp_path: Path, channels: i
 
 
 @pytest.mark.parametrize(
-    ("values", "window_frames", "kept_frames", "max_duration_seconds"),
+    ("values", "window_frames", "kept_frames"),
     [
-        ({}, 1500, 600, 30.0),
-        ({"audio_channels": 2, "num_codebooks": 8}, 1500, 600, 30.0),
-        ({"max_position_embeddings": 1503}, 1500, 600, 30.0),
-        ({"max_position_embeddings": 1003}, 1000, 400, 20.0),
-        ({"max_position_embeddings": 4}, 1, 0, 0.02),
+        ({}, 1500, 600),
+        ({"audio_channels": 2, "num_codebooks": 8}, 1500, 600),
+        ({"max_position_embeddings": 1503}, 1500, 600),
+        ({"max_position_embeddings": 1003}, 1000, 400),
+        ({"max_position_embeddings": 4}, 1, 0),
     ],
 )
 def test_a_window_is_of_the_trained_length_or_as_the_position_table_allows(
-    tmp_path: Path,
-    values: dict[str, Any],
-    window_frames: int,
-    kept_frames: int,
-    max_duration_seconds: float,
+    tmp_path: Path, values: dict[str, Any], window_frames: int, kept_frames: int
 ) -> None:
     found = configured(tmp_path, part="decoder", values=values)
     assert (found.window_frames, found.kept_frames) == (window_frames, kept_frames)
-    assert found.max_duration_seconds == max_duration_seconds
+    assert found.max_duration_seconds == 300.0  # longer takes are drawn window by window
     assert found.decoder.last_offset == max(
         offsets_for(found.decoder.codebooks, channels=found.decoder.channels)
     )

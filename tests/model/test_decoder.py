@@ -135,6 +135,24 @@ def test_module_shapes_name_the_linear_modules_of_transformers(
     assert module_shapes(read_configuration(noise_folder).decoder) == expected
 
 
+@pytest.mark.parametrize("sizes", [[20], [7, 13], [1, 18, 1]])
+def test_columns_that_are_known_are_remembered_as_if_each_were_a_step(ours: Ours, sizes: list[int]) -> None:
+    text = ours.reader.encode(SENTENCE).states
+    codebooks = ours.packed._shape.codebooks
+    columns = torch.randint(0, 2048, (21, codebooks), generator=torch.Generator().manual_seed(3))
+    one_by_one, together = (ours.packed.open_track(text, steps=24, is_guided=True) for _ in range(2))
+    for column in columns[:20]:
+        ours.packed.step([column[None]], tracks=[one_by_one])
+    for piece in torch.split(columns[:20], sizes):
+        ours.packed.step([piece], tracks=[together])
+    assert together.step == one_by_one.step == 20
+    for theirs, mine in zip(one_by_one.memory, together.memory, strict=True):
+        for expected, found in zip(theirs, mine, strict=True):
+            assert (found[:, :, :20] - expected[:, :, :20]).abs().max() < 1e-5
+    after = [ours.packed.step([columns[20:]], tracks=[track])[0] for track in (one_by_one, together)]
+    assert (after[0] - after[1]).abs().max() < 1e-5
+
+
 # --- Company ---------------------------------------------------------------------------------------
 
 SHAPE = DecoderShape(

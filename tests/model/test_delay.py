@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from text2song.model.delay import columns_for, delayed, offsets_for, real_codes, undelayed
+from text2song.model.delay import columns_for, delayed, frame_at, offsets_for, undelayed
 
 SPECIAL = 2048
 
@@ -29,9 +29,12 @@ def test_delayed_scatters_each_code_to_its_step_and_back(channels: int, frames: 
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_real_codes_marks_exactly_the_places_that_hold_a_code(channels: int) -> None:
+def test_each_place_holds_the_code_of_its_frame_or_none(channels: int) -> None:
     offsets = offsets_for(4 * channels, channels=channels)
-    steps = delayed(torch.zeros(len(offsets), 5, dtype=torch.long), offsets=offsets, special=SPECIAL)
+    codes = torch.arange(5).repeat(len(offsets), 1)
+    steps = delayed(codes, offsets=offsets, special=SPECIAL)
 
     for column in range(steps.shape[1]):
-        assert real_codes(column, frames=5, offsets=offsets) == tuple((steps[:, column] != SPECIAL).tolist())
+        for k, offset in enumerate(offsets):
+            frame = frame_at(column, offset=offset)
+            assert steps[k, column] == (frame if 0 <= frame < 5 else SPECIAL)

@@ -60,7 +60,7 @@ def test_transformers_loads_it_unchanged_and_completely(noise_folder: Path) -> N
 def test_every_text_has_tokens_and_transformers_reads_the_same(
     mono_folder: Path, noise: MusicGen, text: str
 ) -> None:
-    ours = noise._reader.encode(text).token_ids
+    ours = noise._parts.reader.encode(text).token_ids
     load: Any = AutoProcessor.from_pretrained  # untyped
     theirs = load(mono_folder)(text=[text], return_tensors="pt").input_ids[0]
     assert list(ours) == theirs.tolist()
@@ -78,6 +78,7 @@ for module in pkgutil.iter_modules(text2song.model.__path__, "text2song.model.")
     import_module(module.name)
 from text2song.model.musicgen import MusicGen
 from text2song.model.noise import build_noise_model
+from text2song.model.protocol import play
 from text2song.music.spec import GenerationSpec
 model = MusicGen.load(build_noise_model(Path(sys.argv[1])))
 (result,) = play(model, [GenerationSpec("anything", seed=1, duration_seconds=0.5)])

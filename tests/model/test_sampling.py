@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from transformers import (
@@ -89,6 +91,53 @@ def test_codes_are_drawn_with_the_probabilities_of_the_definition() -> None:
     assert (
         deviations.sum() < 16.27
     )  # chi-square with 3 degrees of freedom: passed with p = 0.999 by chance alone
+
+
+def by_definition(probabilities: list[float], params: SamplingParams) -> list[float]:
+    """What each code's chance is, in plain numbers: temperature, then top-k, then top-p of what remains."""
+    hot = [p ** (1 / params.temperature) for p in probabilities]
+    order = sorted(range(len(hot)), key=lambda code: -hot[code])[: params.top_k or None]
+    total = sum(hot[code] for code in order)
+    kept, reached = [], 0.0
+    for code in order:
+        kept.append(code)
+        reached += hot[code] / total
+        if reached >= params.top_p:
+            break
+    total = sum(hot[code] for code in kept)
+    return [hot[code] / total if code in kept else 0.0 for code in range(len(hot))]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        SamplingParams(top_k=0, temperature=0.5),
+        SamplingParams(top_k=0, temperature=2.0),
+        SamplingParams(top_k=3),
+        SamplingParams(top_k=0, top_p=0.7),
+        SamplingParams(top_k=5, top_p=0.8, temperature=1.5),
+    ],
+)
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_codes_of_guided_logits_are_drawn_as_the_definition_says(
+    params: SamplingParams, scale: float
+) -> None:
+    conditional = torch.tensor([0.30, 0.22, 0.18, 0.14, 0.10, 0.06]).log()
+    null = torch.tensor([0.25, 0.25, 0.15, 0.15, 0.10, 0.10]).log()
+    steered = [float(n + (c - n) * scale) for c, n in zip(conditional, null, strict=True)]
+    weights = [math.exp(each) for each in steered]
+    expected = torch.tensor(by_definition([weight / sum(weights) for weight in weights], params))
+    combined = guided(conditional, null, scale=scale).expand(4, -1)
+    generator = generator_for(23)
+
+    drawn = torch.stack([draw(combined, params=params, generator=generator) for _ in range(1000)]).flatten()
+
+    counts = torch.bincount(drawn, minlength=6).double()
+    possible = expected > 0
+    assert counts[~possible].sum() == 0
+    wanted = 4000 * expected[possible].double()
+    # chi-square with at most 5 degrees of freedom: passed with p = 0.999 by chance alone
+    assert ((counts[possible] - wanted) ** 2 / wanted).sum() < 20.52
 
 
 def test_a_generator_is_torchs_own_stream_for_that_seed_and_disturbs_no_other() -> None:

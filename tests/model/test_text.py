@@ -35,8 +35,8 @@ def demanding(mono_folder: Path, tmp_path: Path) -> Path:
 def test_a_sentence_is_read_whole_and_alone_whatever_the_file_asks_for(
     demanding: Path, mono_folder: Path, sentence: str
 ) -> None:
-    ours = MusicGen.load(demanding)._reader.encode(sentence).token_ids
-    plain = MusicGen.load(mono_folder)._reader.encode(sentence).token_ids
+    ours = MusicGen.load(demanding)._parts.reader.encode(sentence).token_ids
+    plain = MusicGen.load(mono_folder)._parts.reader.encode(sentence).token_ids
     assert ours == plain
     assert len(ours) == len(sentence) + 1
     theirs = PreTrainedTokenizerFast(tokenizer_file=str(demanding / "tokenizer.json"))  # type: ignore[no-untyped-call] # theirs is untyped
@@ -58,7 +58,7 @@ def test_the_longest_sentence_fits_though_each_letter_is_a_token(noise: MusicGen
         style=word, mood=word, instrumentation=(word,) * INSTRUMENT_LIMIT, tempo_bpm=123.456
     )
     sentence = render("t" * TEXT_LIMIT, attributes)
-    assert len(sentence) + 1 == len(noise._reader.encode(sentence).token_ids) <= TOKEN_LIMIT
+    assert len(sentence) + 1 == len(noise._parts.reader.encode(sentence).token_ids) <= TOKEN_LIMIT
 
 
 def test_a_sentence_of_too_many_tokens_ends_its_row_alone(noise: MusicGen) -> None:

@@ -190,10 +190,10 @@ def _requeue(connection: sa.Connection) -> int:
     requeued = 0
     with Session(connection, join_transaction_mode="rollback_only") as session:
         for table in job_tables():
-            running = sa.select(table.id, table.claim_token, table.rows).where(
+            running = sa.select(table.id, table.claim_token).where(
                 table.status == JobStatus.RUNNING, table.claim_token.is_not(None)
             )
             for job in session.execute(running).all():
-                lifecycle.release(session, table, lifecycle.Claim(job.id, job.claim_token, job.rows))
+                lifecycle.release(session, table, lifecycle.Claim(job.id, job.claim_token))
                 requeued += 1
     return requeued

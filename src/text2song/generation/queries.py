@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Double, case, cast, func, select
 
 from text2song.audio.schemas import ResolvedParams
 from text2song.audio.tables import AudioSample
@@ -93,7 +93,7 @@ class _Outlook:
     speeds: Mapping[str, float]
     """Seconds of audio a second, of all living workers of a model together."""
     running_costs: Mapping[str, float]
-    """Seconds of audio that running jobs of a model still have to make."""
+    """Seconds of audio that takes of a model which have begun still have to make."""
     notices: Mapping[str, str | None]
     served: Collection[str]
     """Models that a living worker serves."""
@@ -158,7 +158,13 @@ def _outlook(reader: Reader, jobs: Sequence[GenerationJob]) -> _Outlook:
 def _running_costs(reader: Reader, names: Collection[str]) -> dict[str, float]:
     if not names:
         return {}
-    left = func.sum(GenerationJob.cost * (1 - COMPOSING_SHARE * GenerationJob.progress))
+    job = GenerationJob
+    to_come = case(
+        (job.rows > job.rows_begun, (job.rows - job.rows_begun) / cast(job.rows, Double)), else_=0.0
+    )
+    # What of it has not begun stands in line, and is counted where that is (`Place.cost_ahead`).
+    in_line = job.cost * (1 - job.progress) * to_come
+    left = func.sum(job.cost * (1 - COMPOSING_SHARE * job.progress) - in_line)
     query = (
         select(GenerationJob.model, left.label("left"))
         .where(GenerationJob.status == JobStatus.RUNNING, GenerationJob.model.in_(names))

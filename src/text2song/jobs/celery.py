@@ -76,7 +76,8 @@ class CeleryQueue:
 
     def _answer(self, runner: Runner, bell: Bell) -> None:
         """Work, or let another worker hear of what is not for this one."""
-        is_done = bell.kind not in runner.kinds or runner.run(bell.kind)
+        # One thread hears for all kinds: none may keep the others waiting for longer than a slice.
+        is_done = bell.kind not in runner.kinds or runner.run(bell.kind, beside=runner.kinds)
         if not is_done and bell.passed_on < PASSES_AT_MOST and runner.is_work_waiting(bell.kind):
             self._ringer.ring(Bell(bell.kind, bell.passed_on + 1))
 
@@ -84,7 +85,7 @@ class CeleryQueue:
         """Look for work where no bell can come."""
         if self._ringing.is_on or self._hearing.is_on:
             for kind in runner.kinds:
-                survive(partial(runner.run, kind))
+                survive(partial(runner.run, kind, beside=runner.kinds))
 
 
 def build_app(url: str, *, patience_seconds: float) -> Celery:

@@ -11,7 +11,7 @@ import uuid
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import ForeignKey, FromClause, Index, String, Text
+from sqlalchemy import ForeignKey, FromClause, Index, String, Text, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from text2song import traces
@@ -43,7 +43,9 @@ class JobColumns(Identified):
     turn_key: Mapped[str] = mapped_column(String(64), default="")
     """Who shares the machine fairly: the user's id, or empty where there are no users."""
     rows: Mapped[int] = mapped_column(default=1)
-    """How much of a worker's capacity the job takes."""
+    """Of a batch, that the job still needs: what has an end counts no more."""
+    rows_begun: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """How many of them a worker has in the making."""
     cost: Mapped[float] = mapped_column(default=0.0)
     """How long the work is, in the unit of its kind (generation: seconds of audio)."""
 
@@ -71,6 +73,7 @@ class JobColumns(Identified):
     """Whoever holds it may write; nobody else can."""
     claimed_by: Mapped[str | None] = mapped_column(String(128))
     claimed_at: Mapped[dt.datetime | None]
+    """When a row of it last began: its user was served then."""
     lease_renewed_at: Mapped[dt.datetime | None]
     """By the studio's clock; how long its leases are is for each worker to say."""
     lease_expires_at: Mapped[dt.datetime | None]

@@ -26,7 +26,7 @@ Beat = Callable[[Mapping[Claim, Report | None]], Collection[Claim]]
 
 
 class Leases:
-    """The claims of one run, kept alive until the `with` block ends."""
+    """The claims of one shift, kept alive until each is dropped or the `with` block ends."""
 
     def __init__(self, beat: Beat, *, beat_seconds: float, lease_seconds: float) -> None:
         self._beat = beat
@@ -38,9 +38,9 @@ class Leases:
         self._lost: set[Claim] = set()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+        self._is_beating = False
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(
@@ -50,16 +50,28 @@ class Leases:
         traceback: TracebackType | None,
     ) -> None:
         self._closed.set()
-        self._thread.join()
+        if self._is_beating:
+            self._thread.join()
+
+    @property
+    def claims(self) -> list[Claim]:
+        """Those that were added and not dropped, lost ones too."""
+        return list(self._renewed)
 
     def add(self, claims: Iterable[Claim]) -> None:
         """Keep these alive too."""
         now = time.monotonic()
         self._renewed |= dict.fromkeys(claims, now)
+        if not self._is_beating:  # whoever looks and finds nothing needs no thread
+            self._is_beating = True
+            self._thread.start()
 
     def drop(self, claim: Claim) -> None:
-        """The job is over."""
+        """The job is over, and nothing of it is kept: a shift may last for weeks."""
         self._renewed.pop(claim, None)
+        self._reports.pop(claim, None)
+        self._sent.pop(claim, None)
+        self._lost.discard(claim)
 
     def report(self, claim: Claim, report: Report) -> None:
         """What the next beat shall carry, if it is news: another stage, or a step of progress."""
@@ -98,9 +110,11 @@ class Leases:
             log.warning("beat failed", jobs=len(held), error=str(error))
             return
         for claim in held:
+            if claim not in self._renewed:  # over meanwhile
+                continue
             if claim in lost:
                 self.lose(claim)
-            elif claim in self._renewed:
+            else:
                 self._renewed[claim] = began
                 if (report := news[claim]) is not None:
                     self._sent[claim] = report

@@ -9,7 +9,7 @@ The functions take a session and never commit.
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from text2song.errors import ClaimLost, StudioError, WorkerLost
 from text2song.jobs.columns import JobColumns, JobStatus
-from text2song.jobs.order import is_any_ready, next_job
+from text2song.jobs.order import Turn, is_any_ready, next_held, next_job
 
 MAX_FAILURES: Final = 3
 """Attempts that may end in an error before the job does."""
@@ -41,7 +41,6 @@ class Claim:
 
     job_id: uuid.UUID
     token: uuid.UUID
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +59,20 @@ def claim(
     now: dt.datetime,
     lease_seconds: float,
     where: ColumnElement[bool] | None = None,
-    room: int | None = None,
+    ahead_of: Turn | None = None,
 ) -> Claim | None:
     """The best waiting job, now running in the worker's name; None when there is none.
 
-    A job that needs more rows than `room` is left to wait, and nothing behind it is taken
-    instead: a long job is not starved by short ones. `room=None` takes any.
+    Its first row begins with it, so its user is served. With `ahead_of`, the turn of a job that the
+    worker holds already, only a job that comes before that one is taken.
     """
-    best = next_job(table, where=true() if where is None else where, now=now)
+    best = next_job(table, where=true() if where is None else where, now=now, ahead_of=ahead_of)
     # On PostgreSQL many claim at the same time. Who passes by a job that another is just taking waits for
     # nobody, so that no two units, each with some jobs in hand, can wait for each other.
     best = best.with_for_update(of=table, skip_locked=True)
     while True:
-        head = session.execute(best).first()
-        if head is None or (room is not None and head.rows > room):
+        job_id = session.scalar(best)
+        if job_id is None:
             return None
         token = uuid.uuid4()
         values = {
@@ -84,11 +83,51 @@ def claim(
             "claimed_at": now,
             "started_at": func.coalesce(table.started_at, now),
             **_lease(now, lease_seconds=lease_seconds),
+            "rows_begun": 1,
             "attempts": table.attempts + 1,
             "sequence": table.sequence + 1,
         }
-        if _set(session, table, (table.id == head.id) & (table.status == JobStatus.QUEUED), values):
-            return Claim(head.id, token, head.rows)
+        if _set(session, table, (table.id == job_id) & (table.status == JobStatus.QUEUED), values):
+            return Claim(job_id, token)
+
+
+def take_turn(
+    session: Session,
+    table: JobTable,
+    held: Collection[Claim],
+    *,
+    worker: str,
+    now: dt.datetime,
+    lease_seconds: float,
+    where: ColumnElement[bool] | None = None,
+) -> Claim | None:
+    """Whose row begins next: of a job in `held`, or of one that waited and is claimed now; None: nobody's.
+
+    Raises:
+        ClaimLost: it would be that of a job which is no longer the worker's.
+    """
+    best = next_held(session, table, held={each.token: each.job_id for each in held}) if held else None
+    claimed = claim(
+        session, table, worker=worker, now=now, lease_seconds=lease_seconds, where=where, ahead_of=best
+    )
+    if claimed is not None or best is None:
+        return claimed
+    ours = Claim(best.job_id, best.token)
+    if not begin_row(session, table, ours, now=now):
+        raise ClaimLost("the job was cancelled or given to another worker.")
+    return ours
+
+
+def begin_row(session: Session, table: JobTable, claim: Claim, *, now: dt.datetime) -> bool:
+    """Another row of a job that the worker holds begins, and its user is served; False: the claim is lost."""
+    values = {"claimed_at": now, "rows_begun": table.rows_begun + 1}
+    return _set(session, table, _held(table, claim), values)
+
+
+def end_row(session: Session, table: JobTable, claim: Claim) -> None:
+    """One of the rows in the making has its end; in a unit that is fenced (`hold`)."""
+    values = {"rows": table.rows - 1, "rows_begun": table.rows_begun - 1}
+    _set(session, table, _held(table, claim), values)
 
 
 def beat(
@@ -168,9 +207,9 @@ def release(session: Session, table: JobTable, claim: Claim) -> None:
     _set(session, table, _held(table, claim), values)
 
 
-def hand_back(session: Session, table: JobTable, claim: Claim, *, rows: int) -> None:
-    """Let the job wait for its next batch of `rows`: its user was served, and others come between."""
-    values = {**_waiting(table), "attempts": table.attempts - 1, "rows": rows}
+def hand_back(session: Session, table: JobTable, claim: Claim) -> None:
+    """Let the job wait with the rows that it still needs: the worker begins no more; its user was served."""
+    values = {**_waiting(table), "attempts": table.attempts - 1}
     _set(session, table, _held(table, claim), values)
 
 
@@ -265,6 +304,7 @@ def _ending(table: JobTable, *, now: dt.datetime) -> dict[str, object]:
         "claim_token": None,
         "lease_renewed_at": None,
         "lease_expires_at": None,
+        "rows_begun": 0,
         "sequence": table.sequence + 1,
     }
 
@@ -276,6 +316,7 @@ def _waiting(table: JobTable) -> dict[str, object]:
         "claim_token": None,
         "lease_renewed_at": None,
         "lease_expires_at": None,
+        "rows_begun": 0,
         "sequence": table.sequence + 1,
     }
 

@@ -3,54 +3,27 @@
 The runner knows no feature: the entrypoint hands it a handler for each kind of job.
 """
 
-import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Protocol
 
 import structlog
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
-from text2song import traces
 from text2song.errors import ClaimLost, StudioError, UnexpectedFailure
 from text2song.jobs import lifecycle
 from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim, JobTable, Report
 from text2song.jobs.order import is_any_ready
+from text2song.jobs.patience import patiently
 from text2song.jobs.queue import JobQueue
+from text2song.jobs.shift import JobUnit, Pace, Roster, Shift
 
 log = structlog.get_logger(__name__)
-
-
-class JobUnit(Protocol):
-    """One unit of work, as the entrypoint builds it: committed at its end, or rolled back."""
-
-    @property
-    def session(self) -> Session:
-        """The unit's session."""
-        ...
-
-    @property
-    def clock(self) -> Callable[[], dt.datetime]:
-        """Now, in UTC."""
-        ...
-
-    def ring(self, kind: str) -> None:
-        """Ring after the commit."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often things happen; all in seconds."""
-
-    lease_seconds: float = 15.0
-    beat_seconds: float = 0.5
-    slice_seconds: float = 60.0
 
 
 class Handler(Protocol):
@@ -61,28 +34,23 @@ class Handler(Protocol):
         """Where the jobs are."""
         ...
 
-    @property
-    def capacity(self) -> int:
-        """Rows that can be worked on at the same time."""
-        ...
-
     def accepts(self) -> ColumnElement[bool]:
         """Which jobs this worker can do."""
         ...
 
-    def run(self, claims: Sequence[Claim], leases: Leases, *, is_stopping: Callable[[], bool]) -> None:
-        """Do one batch: as much as fits at the same time, then end each job or hand it back.
+    def run(self, shift: Shift) -> None:
+        """Take up jobs and work on them until nothing is in hand and nothing waits.
 
-        A job that needs more than one batch is handed back after each (`lifecycle.hand_back`), so
-        that others have their turn between. What is finished is saved when it is finished. Jobs whose
-        lease is lost are left alone, and when the worker is stopping the runner hands back what is
-        unfinished. An exception fails the jobs that are not over.
+        What is finished is saved when it is finished, and a job that is over is dropped. Jobs whose claim is
+        lost are left alone. When the shift is closing nothing more is begun, and when it is stopping what
+        runs is left as it is: the runner hands back what is in hand when this returns. An exception fails the
+        jobs that are not over.
         """
         ...
 
 
 class Runner:
-    """Claims work and has it done, one batch after the other."""
+    """Has work done as long as there is any, one shift after the other."""
 
     def __init__(
         self,
@@ -116,25 +84,28 @@ class Runner:
         self._leaving.set()
         self._stopping.set()
 
-    def run(self, kind: str) -> bool:
-        """Work until nothing waits or the slice is over; then ring again, so that other kinds get a turn.
+    def run(self, kind: str, *, beside: Collection[str] = ()) -> bool:
+        """Work until nothing waits. Answers whether there was anything to do.
 
-        Answers whether there was anything to do. One thread at a time works on a kind: a second one
-        waits, and then looks for itself.
+        `beside` names the kinds that the calling thread has to do too: once the slice is over and one of
+        them waits, this one begins nothing more, rings for what is left, and returns. One thread at a time
+        works on a kind: a second one waits, and then looks for itself.
         """
         handler = self._handlers[kind]
         has_worked = False
         with self._turns[kind]:
-            until = time.monotonic() + self._pace.slice_seconds
+            is_awaited = self._is_awaited_by({other for other in beside if other != kind})
             while not self._leaving.is_set():
-                if time.monotonic() >= until:
+                shift = self._open_shift(handler, is_awaited)
+                has_given_back = self._work_a_shift(handler, shift)
+                has_worked = has_worked or shift.has_claimed
+                if shift.is_awaited:
                     self._queue.ring(kind)
                     break
-                claims = self._claim(handler)
-                if not claims:
+                if (
+                    has_given_back or not shift.has_claimed
+                ):  # what it could not go on with now, a sweep rings for
                     break
-                has_worked = True
-                self._do(handler, claims)
         return has_worked
 
     def is_work_waiting(self, kind: str) -> bool:
@@ -152,51 +123,41 @@ class Runner:
             if swept.requeued or swept.given_up:
                 log.warning("abandoned jobs", kind=kind, requeued=swept.requeued, given_up=swept.given_up)
 
-    def _claim(self, handler: Handler) -> list[Claim]:
-        """As many of the best waiting jobs as there are rows for; at least one if any waits."""
-        claims: list[Claim] = []
-        with self._work() as work:
-            while (room := handler.capacity - sum(c.rows for c in claims)) > 0:
-                claim = lifecycle.claim(
-                    work.session,
-                    handler.table,
-                    worker=self._worker,
-                    now=work.clock(),
-                    lease_seconds=self._pace.lease_seconds,
-                    where=handler.accepts(),
-                    room=room if claims else None,
-                )
-                if claim is None:
-                    break
-                claims.append(claim)
-        return claims
+    def _is_awaited_by(self, kinds: Collection[str]) -> Callable[[], bool]:
+        """Whether the slice that begins now is over, and this worker could claim a job of these kinds."""
+        until = time.monotonic() + self._pace.slice_seconds
 
-    def _do(self, handler: Handler, claims: list[Claim]) -> None:
+        def is_ready(kind: str) -> bool:
+            handler = self._handlers[kind]
+            accepted = handler.accepts()
+            with self._work() as work:
+                return is_any_ready(work.session, handler.table, now=work.clock(), where=accepted)
+
+        return lambda: time.monotonic() >= until and any(is_ready(kind) for kind in sorted(kinds))
+
+    def _open_shift(self, handler: Handler, is_awaited: Callable[[], bool]) -> Shift:
         leases = Leases(
             lambda reports: self._beat(handler, reports),
             beat_seconds=self._pace.beat_seconds,
             lease_seconds=self._pace.lease_seconds,
         )
-        leases.add(claims)
-        with leases:
-            try:
-                with self._traced(handler, claims):
-                    handler.run(claims, leases, is_stopping=self._stopping.is_set)
-            except Exception as error:  # noqa: BLE001  # whatever happens, the jobs get an end and a reason
-                self._fail(handler, claims, error)
-        if self._stopping.is_set():
-            self._release(handler, claims)
+        roster = Roster(
+            self._worker, self._pace, self._leaving.is_set, self._stopping.is_set, is_awaited=is_awaited
+        )
+        return Shift(self._work, handler.table, handler.accepts, leases=leases, roster=roster)
 
-    def _traced(self, handler: Handler, claims: Sequence[Claim]) -> AbstractContextManager[None]:
-        """A span for each job, where traces are sent."""
-        if not traces.is_on():
-            return nullcontext()
-        table = handler.table
-        ids = [claim.job_id for claim in claims]
-        with self._work() as work:
-            found = work.session.execute(select(table.id, table.trace_parent).where(table.id.in_(ids)))
-            parents = {str(row.id): row.trace_parent for row in found}
-        return traces.work(f"run {table.__tablename__}", parents)
+    def _work_a_shift(self, handler: Handler, shift: Shift) -> bool:
+        """Answers whether anything in hand was given back."""
+        with shift.leases:
+            try:
+                with shift.at_work():
+                    handler.run(shift)
+            except Exception as error:
+                if not shift.claims:
+                    raise  # it found no work, and that for a reason: nobody is harmed
+                self._fail(handler, shift.claims, error)
+                return False
+            return self._give_back(handler, shift)
 
     def _beat(self, handler: Handler, reports: Mapping[Claim, Report | None]) -> set[Claim]:
         with self._work() as work:
@@ -231,7 +192,20 @@ class Runner:
                 except ClaimLost:
                     continue  # it is over, or another's
 
-    def _release(self, handler: Handler, claims: Sequence[Claim]) -> None:
-        for claim in claims:
-            with self._work() as work:
-                lifecycle.release(work.session, handler.table, claim)
+    def _give_back(self, handler: Handler, shift: Shift) -> bool:
+        """What is in hand goes back to those that wait, if it is ours; answers whether there was any."""
+        in_hand = shift.claims
+        for claim in in_hand:
+            if self._stopping.is_set():
+                self._put_back(handler, claim, lifecycle.release)
+            else:
+                put_back = partial(self._put_back, handler, claim, lifecycle.hand_back)
+                patiently(put_back, is_over=self._stopping.is_set)
+            shift.drop(claim)
+        return bool(in_hand)
+
+    def _put_back(
+        self, handler: Handler, claim: Claim, act: Callable[[Session, JobTable, Claim], None]
+    ) -> None:
+        with self._work() as work:
+            act(work.session, handler.table, claim)

@@ -147,17 +147,19 @@ class Decoder:
         The memory is not filled beforehand: the system hands out its pages as the row grows.
         """
         shape = self._shape
-        sizes = (shape.layers, 2, 2 if is_guided else 1, shape.heads, steps, shape.head_width)
+        size = (2 if is_guided else 1, shape.heads, steps, shape.head_width)
         cross = tuple(self._cross(text.to(self._dtype), updates, index) for index in range(shape.layers))
-        memory = torch.empty(sizes, dtype=self._dtype, device=self._device)
-        return Track(memory=memory, cross=cross, updates=updates)
+        memory = torch.empty((shape.layers, 2, *size), dtype=self._dtype, device=self._device)
+        return Track(memory=tuple(tuple(layer) for layer in memory), cross=cross, updates=updates)
 
     def _cross(self, text: Tensor, updates: Updates | None, index: int) -> tuple[Tensor, Tensor]:
         """One layer's keys and values of the sentence: [E, H] to [1, A, E, D] each."""
         layer = self._layers[index]
-        whole = () if updates is None else (Run(updates, slice(None)),)
-        key = _updated(layer.cross_key(text), text, whole, index, "cross_key")
-        value = _updated(layer.cross_value(text), text, whole, index, "cross_value")
+        key, value = layer.cross_key(text), layer.cross_value(text)
+        if updates is not None:
+            whole = (Run(updates, torch.arange(len(text), device=self._device)),)
+            key = _updated(key, text, whole, index, "cross_key")
+            value = _updated(value, text, whole, index, "cross_value")
         return self._by_head(key), self._by_head(value)
 
     def _by_head(self, features: Tensor) -> Tensor:
@@ -177,14 +179,15 @@ class Decoder:
         adapters are the same are computed together where they stand beside each other.
         """
         company = Company.of(tracks, counts=[len(each) for each in columns], device=self._device)
-        x = self._embed(torch.cat(list(columns)).to(self._device), company)  # [R, H]
+        tokens = torch.cat([columns[row] for row in company.order]).to(self._device)
+        x = self._embed(tokens, company)  # [R, H]
         for index, layer in enumerate(self._layers):
             x = x + self._attend_to_past(layer.self_norm(x), company, index)
             x = self._read_sentence(x, company, index)
             x = x + self._feed_forward(layer.ffn_norm(x), company, index)
         logits = self._head(self._last_norm(x[company.last])).float().cpu()
         logits = logits.view(-1, self._shape.codebooks, self._shape.codebook_size)  # [B G, K, V]
-        for track, count in zip(tracks, company.counts, strict=True):
+        for track, count in zip(tracks, map(len, columns), strict=True):
             track.step += count
         return torch.split(logits, [track.streams for track in tracks])
 
@@ -199,44 +202,50 @@ class Decoder:
         """Self-attention of each row over its own memory; [R, H] to [R, H]."""
         layer = self._layers[index]
         qkv = _updated(layer.qkv(x), x, company.runs, index, "qkv")
-        heads = self._shape.heads
-        parts = []
+        qkv = qkv.view(-1, 3, self._shape.heads, self._shape.head_width)  # [R, 3, A, D]
+        mixed = torch.empty_like(x).view(-1, self._shape.heads, self._shape.head_width)  # [R, A, D]
         for place in company.places:
-            mine = qkv[place.streams].view(place.track.streams, place.count, 3, heads, -1)  # [G, n, 3, A, D]
-            query, *pair = mine.permute(2, 0, 3, 1, 4)  # [G, A, n, D] each
-            memory = place.track.memory[index]  # [2, G, A, S, D]
-            memory[0, :, :, place.steps], memory[1, :, :, place.steps] = pair
-            keys, values = memory[:, :, :, : place.steps.stop]  # [G, A, S, D] each
-            mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=place.is_seen)
-            parts.append(mixed.transpose(1, 2).reshape(-1, x.shape[1]))  # [G, A, n, D] to [G n, H]
-        mixed = torch.cat(parts)
+            track, end = place.track, place.track.step + place.count
+            query, key, value = company.by_stream(place, qkv).permute(2, 0, 3, 1, 4)  # [G, A, n, D] each
+            keys, values = track.memory[index]  # [G, A, S, D] each
+            keys[:, :, track.step : end] = key
+            values[:, :, track.step : end] = value
+            made = F.scaled_dot_product_attention(
+                query, keys[:, :, :end], values[:, :, :end], attn_mask=place.is_seen
+            )
+            company.put(place, made.transpose(1, 2), into=mixed)  # [G, n, A, D]
+        mixed = mixed.view_as(x)
         return _updated(layer.self_out(mixed), mixed, company.runs, index, "self_out")
 
     def _read_sentence(self, x: Tensor, company: Company, index: int) -> Tensor:
-        """Cross-attention of the streams that read a sentence; [R, H] to [R, H]."""
+        """Cross-attention of the streams that read a sentence; [R, H], in place."""
         layer = self._layers[index]
-        query = self._for_readers(layer.cross_query, layer.cross_norm(x), company, index, "cross_query")
+        reading = x[: company.readers]  # [N, H]
+        normed = layer.cross_norm(reading)
+        query = self._for_readers(layer.cross_query, normed, company, index, "cross_query")
         query = query.view(-1, self._shape.heads, self._shape.head_width)  # [N, A, D]
         parts = []
         for place in company.places:
             mine = query[place.columns].transpose(0, 1)[None]  # [1, A, n, D]
             mixed = F.scaled_dot_product_attention(mine, *place.track.cross[index])
-            parts.append(mixed[0].transpose(0, 1).reshape(-1, x.shape[1]))  # [n, H]
-        mixed = torch.zeros_like(x).index_copy(0, company.readers, torch.cat(parts))  # [R, H]
-        added = self._for_readers(layer.cross_out, mixed, company, index, "cross_out")
-        return x.index_copy(0, company.readers, x[company.readers] + added)
+            parts.append(mixed[0].transpose(0, 1))  # [n, A, D]
+        mixed = torch.cat(parts).view_as(normed)
+        reading += self._for_readers(layer.cross_out, mixed, company, index, "cross_out")
+        return x
 
     def _for_readers(
         self, multiply: Product, x: Tensor, company: Company, index: int, module: ModuleName
     ) -> Tensor:
-        """A product for the reading streams only: [R, H] to [N, H].
+        """A product for the readers alone, [N, I] to [N, O].
 
-        The plain product's last bits depend on its row count, so the oracle computes every stream,
-        as transformers does, and drops the rest.
+        The plain product's last bits depend on its row count, so the oracle computes as many as there
+        are streams, as transformers does, and drops the rest.
         """
-        read = x[company.readers]
-        y = multiply(x)[company.readers] if self._precision.products == "plain" else multiply(read)
-        return _updated(y, read, company.reading_runs, index, module)
+        if self._precision.products == "plain":
+            y = multiply(x[company.sources])[: company.readers]
+        else:
+            y = multiply(x)
+        return _updated(y, x, company.reading_runs, index, module)
 
     def _feed_forward(self, x: Tensor, company: Company, index: int) -> Tensor:
         """[R, H] to [R, H] by way of the wide layer."""
@@ -249,7 +258,7 @@ def _updated(y: Tensor, x: Tensor, runs: Sequence[Run], index: int, module: Modu
     """Add to each row's product `y` what its adapters make of `x`; in place."""
     for run in runs:
         if (update := run.updates.layers[index].get(module)) is not None:
-            y[run.rows] += update(x[run.rows])
+            y.index_add_(0, run.rows, update(x[run.rows]).to(y.dtype))
     return y
 
 

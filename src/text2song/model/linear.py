@@ -67,16 +67,18 @@ def _int8(weight: Tensor) -> Product:
 
     def run(x: Tensor) -> Tensor:
         row_scales = _scales(x)  # [R, 1]
-        rows = torch.round(x / row_scales).add_(_ZERO_POINT).to(torch.uint8)
+        rows = torch.div(x, row_scales).round_().add_(_ZERO_POINT).to(torch.uint8)
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
             rows, 1.0, _ZERO_POINT, packed, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        return y * row_scales
+        scaled: Tensor = y.mul_(row_scales)
+        return scaled
 
     return run
 
 
 def _scales(x: Tensor) -> Tensor:
-    """What one level of eight bits is worth in each row: [R, I] to [R, 1]; 1 where a row is all zeros."""
-    largest = x.abs().amax(1, keepdim=True)
-    return torch.where(largest > 0, largest, _INT8_MAX) / _INT8_MAX
+    """What one level of eight bits is worth in each row: [R, I] to [R, 1]; never zero."""
+    scales: Tensor = torch.linalg.vector_norm(x, torch.inf, dim=1, keepdim=True)
+    scales.clamp_(min=torch.finfo(torch.float32).tiny * _INT8_MAX).div_(_INT8_MAX)
+    return scales

@@ -136,8 +136,10 @@ def require_fitting(modules: Mapping[str, Factors], *, shapes: Mapping[str, tupl
 
 
 def _update(factors: Factors, precision: Precision) -> Product:
-    """In float32 whatever the decoder computes in: products of so few columns cost nothing, and in bfloat16
-    and eight bits they had other bits in other company."""
+    """Two products in float32, whatever the decoder computes in.
+
+    So narrow ones cost little, and in bfloat16 they had other bits in other company.
+    """
     backend: Backend = "plain" if precision.products == "plain" else "packed"
     down, up = (product(part.float(), backend=backend) for part in (factors.down, factors.up))
     return lambda x: up(down(x.float()))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from text2song.generation.job import GenerationHandler
+from text2song.generation.job.handler import GenerationHandler
 from text2song.model.library import resolve
 from text2song.model.musicgen import MusicGen
 from text2song.model.noise import build_noise_model

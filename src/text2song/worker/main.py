@@ -15,7 +15,8 @@ from text2song.errors import InvalidSetting, UnexpectedFailure
 from text2song.generation import retention
 from text2song.generation.tables import KIND
 from text2song.jobs.hosting import WorkerQueue
-from text2song.jobs.runner import Pace, Runner
+from text2song.jobs.runner import Runner
+from text2song.jobs.shift import Pace
 from text2song.models import service as models
 from text2song.studio import Studio
 from text2song.worker.handlers import GenerationHandler, generation_handler

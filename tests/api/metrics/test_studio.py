@@ -37,7 +37,10 @@ def put_jobs(studio: Studio, **states: int) -> None:
         prompt_id = add_prompt(work.session)
         for status, number in states.items():
             work.session.add_all(
-                job_of(prompt_id, status=status, model=NOISE_MODEL, rows=3) for _ in range(number)
+                job_of(
+                    prompt_id, status=status, model=NOISE_MODEL, rows=4, rows_begun=3 * (status == "running")
+                )
+                for _ in range(number)
             )
 
 

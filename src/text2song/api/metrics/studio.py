@@ -100,7 +100,7 @@ def _models(reader: Reader) -> dict[str, ModelNow]:
     alive = models.alive_workers(reader)
     served = reader.session.scalars(select(Model).where(Model.id.in_(alive)))
     rows = (
-        select(GenerationJob.model, func.sum(GenerationJob.rows))
+        select(GenerationJob.model, func.sum(GenerationJob.rows_begun))
         .where(GenerationJob.status == JobStatus.RUNNING)
         .group_by(GenerationJob.model)
     )
@@ -142,7 +142,7 @@ def _of_models(now: Now) -> Iterator[Metric]:
         "text2song_workers": ("Workers that were heard of lately.", "workers"),
         "text2song_capacity_rows": ("Takes that these workers can make at the same time.", "capacity_rows"),
         "text2song_running_rows": (
-            "Takes of running jobs; by capacity, how full batches are.",
+            "Takes in the making; by capacity, how full batches are.",
             "rows_running",
         ),
         "text2song_frames_per_second": (

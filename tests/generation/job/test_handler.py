@@ -1,7 +1,7 @@
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,19 +10,20 @@ from sqlalchemy import func, select
 from tests.adapters.shelf import add_adapter
 from tests.benches import Bench
 from tests.db.disks import small_disk
+from tests.jobs.workshop import shift_of
 from tests.studios import Desk
 from text2song.audio import cleaning
 from text2song.audio import service as audio
 from text2song.audio.tables import AudioSample
 from text2song.blobs.local import LocalBlobs
-from text2song.errors import OutOfMemory, StorageFailed
-from text2song.generation.job import GenerationHandler
-from text2song.generation.tables import GenerationJob
+from text2song.errors import ModelOutputRejected, OutOfMemory, StorageFailed
+from text2song.generation.job.handler import GenerationHandler
 from text2song.jobs import lifecycle
 from text2song.jobs.leases import Leases
 from text2song.jobs.lifecycle import Claim, Report
-from text2song.model.codec import Codec
+from text2song.jobs.shift import Shift
 from text2song.model.protocol import RowResult
+from text2song.model.verdict import accepted
 from text2song.models import service as models
 from text2song.sound.waveform import Waveform
 
@@ -33,23 +34,25 @@ def samples_kept(bench: Bench) -> int:
 
 
 class SilentOnce:
-    """A codec whose first sound is silence: what a broken model would make."""
+    """The first take is silence: what a broken model would make, and how ours judges it."""
 
-    def __init__(self, codec: Codec) -> None:
-        self._codec = codec
-        self._decoded = 0
+    def __init__(self) -> None:
+        self._has_been = False
 
-    def decode(self, codes: Any) -> Waveform:  # noqa: ANN401  # a tensor, or what stands for one
-        waveform = self._codec.decode(codes)
-        self._decoded += 1
-        if self._decoded > 1:
-            return waveform
-        return Waveform(np.zeros_like(waveform.pcm), waveform.sample_rate)
+    def __call__(self, desk: Desk, result: RowResult) -> RowResult:
+        del desk
+        if self._has_been:
+            return result
+        self._has_been = True
+        with pytest.raises(ModelOutputRejected) as refusal:
+            accepted(Waveform(np.zeros((1, 32_000), dtype=np.float32), 32_000))
+        return RowResult(result.row, refusal.value)
 
 
-@pytest.fixture
-def first_take_is_silent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.model, "_codec", SilentOnce(bench.model._codec))
+@pytest.fixture(name="silent_once")
+def first_take_is_silent(bench: Bench) -> SilentOnce:
+    bench.trouble = SilentOnce()
+    return bench.trouble
 
 
 def test_a_job_is_made(bench: Bench) -> None:
@@ -72,7 +75,7 @@ def test_a_job_is_made(bench: Bench) -> None:
     assert done["started_at"] == done["finished_at"] == "2026-01-01T12:00:00Z"
 
 
-@pytest.mark.usefixtures("first_take_is_silent")
+@pytest.mark.usefixtures("silent_once")
 def test_a_take_that_fails_leaves_its_siblings_saved(bench: Bench) -> None:
     job = bench.desk.submit(num_samples=3, generation_params={"seed": 7, "duration": 1})
     bench.work()
@@ -88,23 +91,24 @@ def test_a_take_that_fails_leaves_its_siblings_saved(bench: Bench) -> None:
         assert bench.desk.client.get(sample["stream_url"]).status_code == 200
 
 
-@pytest.mark.usefixtures("first_take_is_silent")
-def test_a_take_that_fails_while_the_database_is_away_costs_its_siblings_nothing(bench: Bench) -> None:
+def test_a_take_that_fails_while_the_database_is_away_costs_its_siblings_nothing(
+    bench: Bench, silent_once: SilentOnce
+) -> None:
     def take_away(desk: Desk, result: RowResult) -> RowResult:
         """For longer than a beat, as long as a restart takes."""
         if result.row == 0:
             file = desk.studio.settings.home / "studio.db"
             away = file.rename(file.with_name("elsewhere"))
             threading.Timer(0.2, away.rename, (file,)).start()
-        return result
+        return silent_once(desk, result)
 
     bench.trouble = take_away
     done = bench.make(num_samples=3, generation_params={"seed": 7, "duration": 1})
     assert [take["status"] for take in done["takes"]] == ["failed", "succeeded", "succeeded"]
-    assert (done["status"], done["attempts"], len(bench.batches)) == ("failed", 1, 1)
+    assert (done["status"], done["attempts"], len(bench.entered)) == ("failed", 1, 3)
 
 
-@pytest.mark.usefixtures("first_take_is_silent")
+@pytest.mark.usefixtures("silent_once")
 def test_a_retry_makes_the_unmade_takes_with_another_seed_where_the_output_was_at_fault(bench: Bench) -> None:
     job = bench.desk.submit(num_samples=3, generation_params={"seed": 7, "duration": 1})
     bench.work()
@@ -157,7 +161,7 @@ def test_a_full_disk_costs_a_wait_and_no_take(bench: Bench, tmp_path: Path) -> N
         assert (done["status"], done["error"], done["attempts"]) == ("succeeded", None, 2)
         assert [take["audio_id"] for take in done["takes"]][: len(kept)] == kept
         assert samples_kept(bench) == 3
-        assert [len(batch) for batch in bench.batches] == [3, 3 - len(kept)]
+        assert len(bench.entered) == 3 + (3 - len(kept))
         assert all(blobs.exists(bench.sample(job, take=take)["storage_path"]) for take in range(3))
 
 
@@ -194,7 +198,7 @@ def test_an_attempt_makes_only_what_is_missing(bench: Bench) -> None:
     bench.trouble = None
     bench.desk.clock.advance(10)
     bench.work()
-    assert [[spec.seed for spec in batch] for batch in bench.batches] == [[7, 8, 9, 10], [8, 10]]
+    assert [spec.seed for spec in bench.entered] == [7, 8, 9, 10, 8, 10]
     assert bench.job(job)["status"] == "succeeded"
     assert samples_kept(bench) == 4
 
@@ -208,7 +212,7 @@ def test_the_same_spec_and_seed_give_the_same_codes_in_any_company(bench: Bench)
         bench.desk.submit(num_samples=2, generation_params={"seed": 6, "duration": 2, "top_k": 40}),
     ]
     bench.work()
-    assert [len(batch) for batch in bench.batches] == [1, 4]
+    assert bench.crowds == [1, 1, 2, 3, 4]
     first, amid = bench.sample(alone), bench.sample(company[1])
     assert amid["codes_sha256"] == first["codes_sha256"]
     assert amid["sha256"] == first["sha256"]
@@ -283,22 +287,13 @@ class Reports(Leases):
         self.told.append(report)
 
 
-def claims_of(bench: Bench) -> list[Claim]:
-    claims = []
-    with bench.desk.studio.work() as work:
-        for _ in range(8):
-            claim = lifecycle.claim(
-                work.session, GenerationJob, worker="bench", now=work.clock(), lease_seconds=60
-            )
-            claims += [claim] if claim else []
-    return claims
-
-
 @pytest.mark.parametrize("number", [1, 3, 4])
 def test_progress_only_grows_and_ends_at_one(bench: Bench, number: int) -> None:
     bench.desk.submit(num_samples=number)
     reports = Reports()
-    GenerationHandler(bench.desk.studio, bench).run(claims_of(bench), reports, is_stopping=lambda: False)
+    handler = GenerationHandler(bench.desk.studio, bench)
+    with reports:
+        handler.run(shift_of(bench.desk.studio, handler, leases=reports))
     progress = [report.progress for report in reports.told]
     assert progress == sorted(progress)
     assert (progress[0], progress[-1]) == (0.0, 1.0)
@@ -306,14 +301,20 @@ def test_progress_only_grows_and_ends_at_one(bench: Bench, number: int) -> None:
     assert {report.stage for report in reports.told} == {"composing", "rendering"}
 
 
-def test_a_job_that_is_deleted_after_its_claim_leaves_its_neighbours_alone(bench: Bench) -> None:
+def test_a_job_that_is_deleted_after_its_claim_leaves_its_neighbours_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gone, stays = bench.desk.submit(), bench.desk.submit()
-    claims = claims_of(bench)
-    assert len(claims) == 2
-    assert bench.desk.client.delete(f"/prompts/{gone['prompt_id']}").status_code == 204
-    handler = GenerationHandler(bench.desk.studio, bench)
-    with Reports() as leases:
-        handler.run(claims, leases, is_stopping=lambda: False)
+    next_turn = Shift.next_turn
+
+    def deleted_at_once(shift: Shift, held: Collection[Claim] = ()) -> Claim | None:
+        turn = next_turn(shift, held)
+        if turn is not None and str(turn.job_id) == gone["id"]:
+            assert bench.desk.client.delete(f"/prompts/{gone['prompt_id']}").status_code == 204
+        return turn
+
+    monkeypatch.setattr(Shift, "next_turn", deleted_at_once)
+    bench.work()
     assert bench.desk.client.get(f"/generate/{gone['id']}").status_code == 404
     assert bench.job(stays)["status"] == "succeeded"
 
@@ -328,19 +329,25 @@ def test_a_worker_that_stops_hands_its_job_back_with_what_is_made(bench: Bench) 
     bench.trouble = stop_after_the_first
     job = bench.desk.submit(num_samples=3)
     handler = GenerationHandler(bench.desk.studio, bench)
-    handler.run(claims_of(bench), Reports(), is_stopping=stopping.is_set)
+    with Reports() as leases:
+        handler.run(shift_of(bench.desk.studio, handler, leases=leases, is_stopping=stopping.is_set))
     assert [take["status"] for take in bench.job(job)["takes"]] == ["succeeded", "running", "running"]
 
 
 def test_the_speed_is_learnt_from_what_was_made(bench: Bench) -> None:
     handler = GenerationHandler(bench.desk.studio, bench)
+
+    def work() -> None:
+        with Reports() as leases:
+            handler.run(shift_of(bench.desk.studio, handler, leases=leases))
+
     assert handler.speed is None
     bench.trouble = _fails
     bench.desk.submit()
-    handler.run(claims_of(bench), Reports(), is_stopping=lambda: False)
+    work()
     assert handler.speed is None
     bench.trouble = None
     bench.desk.submit(num_samples=4)
-    handler.run(claims_of(bench), Reports(), is_stopping=lambda: False)
+    work()
     assert handler.speed is not None
     assert handler.speed > 0
