@@ -8,6 +8,7 @@ import torch
 from transformers import EncodecConfig, EncodecModel, MusicgenDecoderConfig, T5Config, T5EncoderModel
 from transformers.models.musicgen.modeling_musicgen import MusicgenForCausalLM
 
+from benchmarks import musicgens
 from text2song.model.footprint import codec_bytes, decoder_bytes, text_encoder_bytes
 from text2song.model.published import PUBLISHED
 
@@ -33,6 +34,11 @@ def test_a_decoder_is_as_large_as_transformers_with_its_positions(name: str) -> 
     positions = 4 * shape.positions * shape.width  # transformers computes them when they are needed
     theirs = size_of(lambda: MusicgenForCausalLM(config))
     assert decoder_bytes(shape, dtype="float32") - theirs in {0, positions}
+
+
+@pytest.mark.parametrize("name", musicgens.SIZES)
+def test_the_benchmarks_measure_these_sizes(name: str) -> None:
+    assert musicgens.read_published(name) == PUBLISHED[name]
 
 
 def test_the_text_encoder_is_t5_base() -> None:

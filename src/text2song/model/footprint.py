@@ -27,8 +27,8 @@ ORDINARY_TOKENS: Final = 64
 _LAYERS_AT_ONCE: Final = 8
 _FILTERS_AT_ONCE: Final = 2
 """While sound is made, so many copies of the largest layer's output and of the largest filters are held.
-Found by measuring, at half, all and twice MusicGen's width and in pieces of one and two seconds: within a
-quarter of what the process grew by (docs/journal.md)."""
+Fitted to what processes grew by at MusicGen's width, in pieces of one and two seconds, and at twice the width,
+within a quarter; at half the width it is half of that (docs/journal.md)."""
 
 
 @dataclass(frozen=True, slots=True)
