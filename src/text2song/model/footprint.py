@@ -27,8 +27,8 @@ ORDINARY_TOKENS: Final = 64
 _LAYERS_AT_ONCE: Final = 8
 _FILTERS_AT_ONCE: Final = 2
 """While sound is made, so many copies of the largest layer's output and of the largest filters are held.
-Fitted to what processes grew by at MusicGen's width, in pieces of one and two seconds, and at twice the width,
-within a quarter; at half the width it is half of that (docs/journal.md)."""
+Fitted, within a quarter, to what processes grew by at MusicGen's width, in pieces of one and two seconds, and
+at twice the width; at half the width it is half of that (docs/journal.md)."""
 
 
 @dataclass(frozen=True, slots=True)
