@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -6,6 +7,7 @@ from sqlalchemy.engine import make_url
 
 from text2song.blobs.open import open_store
 from text2song.errors import InvalidSetting
+from text2song.model.dtypes import PRECISIONS
 from text2song.names import NOISE_MODEL
 from text2song.settings import PREFIX, Settings, load_settings
 
@@ -20,7 +22,9 @@ DEFAULTS: dict[str, object] = {
     "queues": (),
     "model": NOISE_MODEL,
     "device": "cpu",
+    "dtype": "auto",
     "capacity": 8,
+    "memory_limit": None,
     "allowed_hosts": ("127.0.0.1", "localhost", "[::1]"),
     "web_origin": (),
     "require_login": False,
@@ -62,7 +66,9 @@ GIVEN: dict[str, tuple[str, object]] = {
     "queues": ("generation, export", ("generation", "export")),
     "model": ("facebook/musicgen-small", "facebook/musicgen-small"),
     "device": ("cuda:1", "cuda:1"),
+    "dtype": ("int8", "int8"),
     "capacity": ("2", 2),
+    "memory_limit": ("7.5GiB", 8_053_063_680),
     "allowed_hosts": (" studio.example , 10.0.0.7,, ", ("studio.example", "10.0.0.7")),
     "web_origin": (
         "https://Studio.Example/ , http://localhost:3000,https://a.example:443,http://[::1]:80",
@@ -152,6 +158,11 @@ def test_a_misspelt_name_is_refused_and_the_right_ones_are_listed() -> None:
         ("capacity", "0", "greater than or equal to 1"),
         ("capacity", "65", "less than or equal to 64"),
         ("capacity", "many", "valid integer"),
+        ("dtype", "float16", "'auto', 'float32', 'bfloat16' or 'int8'"),
+        ("memory_limit", "12", "with its unit, such as 12GB, 7.5GiB or 900MiB"),
+        ("memory_limit", "0GB", "above zero"),
+        ("memory_limit", "-4GB", "above zero"),
+        ("memory_limit", "a lot", "with its unit"),
         ("web_origin", "*", "exact origins such as https://studio.example"),
         ("web_origin", "https://*.studio.example", "exact origins"),
         ("web_origin", "studio.example", "exact origins"),
@@ -204,6 +215,10 @@ def test_what_cannot_be_is_refused_with_its_name_its_reason_and_its_value(
     assert error.value.message.startswith(f"{variable(name)}: ")
     assert reason in error.value.message
     assert text in error.value.message
+
+
+def test_the_dtypes_are_those_of_the_model_layer() -> None:
+    assert get_args(Settings.model_fields["dtype"].annotation) == PRECISIONS
 
 
 def test_a_lease_outlives_three_beats() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from text2song.actors import Role
+from text2song.byte_sizes import read_size
 from text2song.errors import InvalidSetting
 from text2song.names import NOISE_MODEL
 from text2song.redaction import Redactor
@@ -23,6 +24,10 @@ OIDC_CALLBACK: Final = "/session/oidc/callback"
 """Where an OpenID Connect provider sends browsers back to."""
 BEATS_IN_A_LEASE: Final = 3
 """A lease must outlive a beat that came late and one that failed."""
+
+
+def _as_bytes(size: object) -> object:
+    return read_size(size) if isinstance(size, str) else size
 
 
 class Settings(BaseSettings):
@@ -73,7 +78,23 @@ class Settings(BaseSettings):
         pattern=r"^(cpu|cuda(:[0-9]+)?)$",
         description="Where a worker computes: `cpu`, or one GPU by its number, such as `cuda:0`.",
     )
-    capacity: int = Field(default=8, ge=1, le=64, description="Takes that are made at the same time.")
+    dtype: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        default="auto",
+        description="The numbers that a worker computes in: `float32`, `bfloat16`, or `int8` on a processor. "
+        "`auto`: `bfloat16` where the device multiplies in it, else `float32`.",
+    )
+    capacity: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        description="Takes that are made at the same time at most; fewer where no more of thirty seconds fit "
+        "into memory.",
+    )
+    memory_limit: Annotated[int | None, BeforeValidator(_as_bytes)] = Field(
+        default=None,
+        description="What the model of a worker may take altogether, weights and takes: `12GB`, `7.5GiB`. "
+        "Unset: four fifths of what the device has free.",
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("127.0.0.1", "localhost", "[::1]"),
         description="Names under which the server answers, separated by commas; a web page that "

@@ -86,6 +86,21 @@ def shards_with_one_missing(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
 
 
+def shards_with_one_cut(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(tensors)
+    weight_map: dict[str, str] = {}
+    for number, held in enumerate((names[::2], names[1::2]), start=1):
+        file = f"model-0000{number}-of-00002.safetensors"
+        save_file({name: tensors[name] for name in held}, folder / file)
+        weight_map |= dict.fromkeys(held, file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    last = folder / "model-00002-of-00002.safetensors"
+    last.write_bytes(last.read_bytes()[:-1000])
+
+
+LARGER_CODEBOOKS = {"decoder": {"vocab_size": 4096}, "audio_encoder": {"codebook_size": 4096}}
 DAMAGE: dict[str, tuple[Callable[[Path], object], type[StudioError], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), ModelMissing, "no config.json"),
     "config not JSON": (lambda f: (f / "config.json").write_text("{"), ModelCorrupt, "not valid JSON"),
@@ -93,7 +108,32 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], type[StudioError], str]] = {
     "melody": (
         lambda f: edit_config(f, lambda c: c.update(model_type="musicgen_melody")),
         ModelUnsupported,
-        "'musicgen_melody'",
+        "it is not supported yet. The studio plays facebook/musicgen-small, -medium and -large",
+    ),
+    "another architecture": (
+        lambda f: edit_config(f, lambda c: c.update(model_type="bark")),
+        ModelUnsupported,
+        "holds a model of type 'bark'; the studio plays MusicGen",
+    ),
+    "no architecture": (
+        lambda f: edit_config(f, lambda c: c.pop("model_type")),
+        ModelUnsupported,
+        "holds a model of type None",
+    ),
+    "more codebooks than the weights hold": (
+        lambda f: edit_config(f, lambda c: c["decoder"].update(num_codebooks=8, audio_channels=2)),
+        ModelCorrupt,
+        "lacks the tensor decoder.model.decoder.embed_tokens.4.weight, which config.json demands",
+    ),
+    "more codes than the weights hold": (
+        lambda f: edit_config(f, lambda c: [c[part].update(size) for part, size in LARGER_CODEBOOKS.items()]),
+        ModelCorrupt,
+        "embed_tokens.0.weight has the shape (2049, 64), but config.json demands (4097, 64)",
+    ),
+    "more layers than the weights hold": (
+        lambda f: edit_config(f, lambda c: c["decoder"].update(num_hidden_layers=3)),
+        ModelCorrupt,
+        "lacks the tensor decoder.model.decoder.layers.2.",
     ),
     "other codec": (
         lambda f: edit_config(f, lambda c: c["audio_encoder"].update(model_type="dac")),
@@ -124,11 +164,17 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], type[StudioError], str]] = {
     "other width": (
         lambda f: edit_config(f, lambda c: c["decoder"].update(ffn_dim=256)),
         ModelCorrupt,
-        "fc1.weight has the shape",
+        "model.safetensors: decoder.model.decoder.layers.0.fc1.weight has the shape (128, 64), but config",
     ),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), ModelMissing, "no model.safetensors"),
     "pickle only": (pickle_only, ModelUnsupported, "text2song model add"),
-    "truncated": (cut_weights, ModelCorrupt, "damaged or incomplete"),
+    "truncated": (cut_weights, ModelCorrupt, "model.safetensors is damaged or incomplete"),
+    "a truncated shard": (shards_with_one_cut, ModelCorrupt, "model-00002-of-00002.safetensors is damaged"),
+    "a header that is cut": (
+        lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:100]),
+        ModelCorrupt,
+        "model.safetensors is damaged or incomplete",
+    ),
     "empty weights": (
         lambda f: (f / "model.safetensors").write_bytes(b""),
         ModelCorrupt,
@@ -175,6 +221,17 @@ def test_a_damaged_folder_is_refused_with_the_reason(mono_folder: Path, tmp_path
 def test_a_folder_that_is_not_there_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="text2song model add"):
         MusicGen.load(tmp_path / "nowhere")
+
+
+def test_what_was_read_outlives_the_file_and_leaves_nothing_of_it_in_the_process(
+    mono_folder: Path, tmp_path: Path
+) -> None:
+    copytree(mono_folder, tmp_path / "model")
+    model = MusicGen.load(tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"")  # whoever still looked at its pages would die
+    takes(model, [SPEC])
+    if sys.platform == "linux":
+        assert str(tmp_path) not in Path("/proc/self/maps").read_text()
 
 
 @pytest.mark.parametrize("option", [{"device": "abacus"}, {"dtype": "int3"}])

@@ -19,8 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.figures import RecordFigure
 from tests.model.tiny import configured
 from text2song.model.checkpoint import open_checkpoint
-from text2song.model.codec import PIECE_FRAMES, Codec
+from text2song.model.codec import Codec
 from text2song.model.configuration import read_configuration
+from text2song.model.shapes import PIECE_FRAMES
 
 SAMPLES_PER_FRAME = 640
 TOLERANCE = 1e-5

@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 from tests.model.playing import SPEC, takes
 from tests.model.pretence import DEVICE, pretended_gpu
 from text2song.errors import ModelUnsupported
+from text2song.model import device
 from text2song.model.checkpoint import Read
 from text2song.model.configuration import ModelConfiguration, read_configuration
 from text2song.model.decoder import Decoder
-from text2song.model.device import device_title, usable_device
+from text2song.model.device import device_title, free_on, usable_device
 from text2song.model.musicgen import MusicGen
 from text2song.model.precision import ORACLE
 from text2song.model.t5 import TextEncoder
@@ -75,6 +76,12 @@ def test_a_device_that_is_not_there_is_refused_with_what_can_be_used(name: str) 
         usable_device(name)
     assert repr(name) in caught.value.message
     assert caught.value.field == "device"
+
+
+def test_what_is_free_is_told_by_the_system_or_by_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "free_bytes", lambda: 5)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda gpu: (7 + gpu.index, 99))
+    assert [free_on(torch.device(name)) for name in ("cpu", "cuda:0", "cuda:1")] == [5, 7, 8]
 
 
 @pytest.mark.gpu

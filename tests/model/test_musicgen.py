@@ -3,6 +3,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ import torch
 from transformers import MusicgenForConditionalGeneration
 
 from tests.model.playing import SPEC, results, takes, with_weights
-from text2song.errors import InvalidInput, ModelOutputRejected, ModelUnsupported
+from text2song.errors import InvalidInput, ModelOutputRejected, ModelUnsupported, OutOfMemory
+from text2song.model import musicgen
+from text2song.model.configuration import read_configuration
+from text2song.model.footprint import footprint_of
 from text2song.model.musicgen import MusicGen
 from text2song.model.protocol import GeneratedTake
 from text2song.music.sampling import SamplingParams
@@ -171,6 +175,8 @@ def multiplied(folder: Path, to: Path, *, tensor: str, factor: float) -> Path:
         (LAST_GAIN, 40.0, "clipped"),
         (LAST_GAIN, float("nan"), "broken"),
         ("decoder.lm_heads.1.weight", float("inf"), "overflowed"),
+        ("decoder.lm_heads.1.weight", float("nan"), "overflowed"),
+        ("decoder.model.decoder.layers.1.fc2.weight", float("nan"), "overflowed"),
     ],
 )
 def test_output_that_is_no_sound_is_that_rows_failure(
@@ -270,3 +276,63 @@ def test_other_numbers_make_takes_that_are_the_same_bits_in_any_company(
         specs = [SPEC if other == SPEC else other for other in company]
         take = takes(model, specs)[specs.index(SPEC)]
         assert np.array_equal(take.codes, alone.codes)
+
+
+# --- What it may take ---------------------------------------------------------------------------------
+
+
+def needed(folder: Path, *, rows: int, dtype: str = "float32") -> int:
+    """A limit within which so many ordinary rows fit, and not one more."""
+    found = footprint_of(read_configuration(folder), dtype=dtype)
+    return found.weights_bytes + found.rendering_bytes + rows * found.row_bytes
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_a_batch_has_room_for_the_rows_that_fit_within_the_limit(mono_folder: Path, dtype: str) -> None:
+    limit = needed(mono_folder, rows=3, dtype=dtype)
+    assert MusicGen.load(mono_folder, dtype=dtype, capacity=2, memory_limit_bytes=limit).capacity == 2
+    model = MusicGen.load(mono_folder, dtype=dtype, capacity=8, memory_limit_bytes=limit)
+    assert model.capacity == 3
+    long = replace(SPEC, duration_seconds=30.0)
+    batch = model.open_batch()
+    while batch.has_room_for(long):
+        batch.enter(long)
+    assert len(batch.rows) == 3
+
+
+def test_a_longer_sentence_takes_its_share_of_the_limit(mono_folder: Path) -> None:
+    model = MusicGen.load(mono_folder, capacity=8, memory_limit_bytes=needed(mono_folder, rows=2))
+    wordy = replace(SPEC, duration_seconds=30.0, sentence="words " * 50)
+    batch = model.open_batch()
+    batch.enter(wordy)
+    assert not batch.has_room_for(wordy)
+
+
+def test_where_no_ordinary_row_fits_one_is_tried_all_the_same(mono_folder: Path) -> None:
+    model = MusicGen.load(mono_folder, capacity=8, memory_limit_bytes=needed(mono_folder, rows=0))
+    assert model.capacity == 1
+    assert len(takes(model, [SPEC, SPEC])) == 2
+
+
+def test_weights_beyond_the_limit_are_refused_before_any_is_read(
+    mono_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copytree(mono_folder, tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"never read")
+    with pytest.raises(
+        OutOfMemory, match=r"model take 6\.0 MB in float32; TEXT2SONG_MEMORY_LIMIT allows 1\.0 MB"
+    ):
+        MusicGen.load(tmp_path / "model", memory_limit_bytes=1_000_000)
+    monkeypatch.setattr(musicgen, "free_on", lambda _: 5_000_000)
+    with pytest.raises(OutOfMemory, match=r"of what is free, a model may take 4\.0 MB.*close other programs"):
+        MusicGen.load(tmp_path / "model")
+
+
+def test_without_a_limit_what_the_device_has_free_decides(
+    mono_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = needed(mono_folder, rows=2)
+    monkeypatch.setattr(musicgen, "free_on", lambda _: limit * 5 // 4 + 1000)
+    assert MusicGen.load(mono_folder, capacity=8).capacity == 2
+    monkeypatch.setattr(musicgen, "free_on", lambda _: None)
+    assert MusicGen.load(mono_folder, capacity=8).capacity == 8

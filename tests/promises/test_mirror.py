@@ -22,11 +22,14 @@ TESTED_THROUGH: Final = {
     "cli/clean/cleaning.py": "cli/clean/test_command.py",
     "cli/db/copying.py": "cli/db/test_command.py",
     "cli/db/upgrading.py": "cli/db/test_command.py",
+    "cli/doctor/at_hand.py": "cli/doctor/test_memory.py",
+    "cli/doctor/checks_of_memory.py": "cli/doctor/test_memory.py",
     "cli/doctor/checks_of_parts.py": "cli/doctor/test_command.py",
     "cli/doctor/checks_of_queue.py": "cli/doctor/test_command.py",
     "cli/doctor/checks_of_state.py": "cli/doctor/test_command.py",
     "cli/doctor/examining.py": "cli/doctor/test_command.py",
     "cli/doctor/findings.py": "cli/doctor/test_command.py",
+    "cli/doctor/sizes.py": "cli/doctor/test_memory.py",
     "cli/generate/access.py": "cli/generate/test_command.py",  # a protocol
     "cli/generate/local.py": "cli/generate/test_command.py",
     "cli/generate/making.py": "cli/generate/test_command.py",
@@ -57,6 +60,7 @@ TESTED_THROUGH: Final = {
     "jobs/queue.py": "contracts/test_queues.py",
     "jobs/ringer.py": "jobs/test_celery.py",
     "model/conversion.py": "model/test_convert.py",
+    "model/dtypes.py": "model/test_precision.py",
     "model/noise_files.py": "model/test_noise.py",
     "model/noise_weights.py": "model/test_noise.py",  # and test_encodec.py: what only transformers asks for
     "model/row.py": "model/test_musicgen.py",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from sqlalchemy import func, select
 
 from tests import rows
@@ -22,6 +23,7 @@ from text2song.generation.schemas import GenerateIn
 from text2song.generation.tables import KIND, GenerationJob, GenerationTake
 from text2song.jobs.columns import JobStatus
 from text2song.jobs.threads import ThreadQueue
+from text2song.model.precision import precision_for
 from text2song.models import queries as models
 from text2song.models.tables import ModelWorker
 from text2song.names import NOISE_MODEL
@@ -79,7 +81,8 @@ def is_over(studio: Studio, job_id: uuid.UUID) -> Callable[[], bool]:
 def test_it_comes_works_learns_its_speed_and_leaves(settings: Settings) -> None:
     with working(settings) as (studio, worker):
         [announced] = alive(studio)
-        assert (announced.capacity, announced.dtype, announced.speed) == (8, "float32", None)
+        chosen = precision_for(settings.dtype, device=torch.device("cpu"))
+        assert (announced.capacity, announced.dtype, announced.speed) == (8, chosen.name, None)
         job_id = submit(studio)
         wait_until(is_over(studio, job_id), limit_seconds=60)
         job = job_of(studio, job_id)

@@ -11,7 +11,6 @@ Legend: K codebooks, T frames, C channels, N samples in each channel, n samples 
 """
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 import torch
@@ -21,11 +20,8 @@ from torch import Tensor
 from text2song.model.checkpoint import Read
 from text2song.model.configuration import ModelConfiguration
 from text2song.model.encodec import CodecDecoder
+from text2song.model.shapes import PIECE_FRAMES
 from text2song.sound.waveform import Waveform
-
-PIECE_FRAMES: Final = 50
-"""One second of MusicGen's: at its size an eighth of a gigabyte beside the weights, and a quarter less work
-than pieces of five seconds, whose numbers leave the processor's caches (docs/journal.md)."""
 
 
 class Codec:

@@ -81,8 +81,18 @@ def read_configuration(folder: Path) -> ModelConfiguration:
         ModelCorrupt: config.json is not JSON, or a value in it cannot be.
         ModelUnsupported: another architecture, or a variant that the studio does not play.
     """
-    raw = _read_json(folder)
+    return checked(_read_json(folder), folder=folder)
+
+
+def checked(raw: Mapping[str, Any], *, folder: Path) -> ModelConfiguration:
+    """What a configuration says; `folder` is where it stands, for the errors of `read_configuration`."""
     kind = raw.get("model_type")
+    if kind == "musicgen_melody":
+        raise ModelUnsupported(
+            f"{folder} holds a MusicGen Melody model, which reads a melody beside the sentence and is built "
+            "otherwise: it is not supported yet. The studio plays facebook/musicgen-small, -medium and "
+            f"-large, and facebook/musicgen-stereo-small, -medium and -large. {_CHOOSE_ANOTHER}"
+        )
     if kind != "musicgen":
         raise ModelUnsupported(
             f"{folder} holds a model of type {kind!r}; the studio plays MusicGen (type 'musicgen'), such as "

@@ -11,6 +11,7 @@ from typing import Final
 import torch
 
 from text2song.errors import ModelUnsupported
+from text2song.model.free_memory import free_bytes
 
 _CPU: Final = torch.device("cpu")
 
@@ -44,6 +45,11 @@ def usable_device(name: str) -> torch.device:
     raise _refusal(
         f"The device {name!r} is not there: torch finds no GPU. See whether `nvidia-smi` does, or use cpu."
     )
+
+
+def free_on(device: torch.device) -> int | None:
+    """Bytes that are free there for a model; None where no system says."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_bytes()
 
 
 def device_title(device: torch.device) -> str:

@@ -1,5 +1,7 @@
-"""Memory that ran out, as an error that a person can act on."""
+"""Memory that ran out, as an error that a person can act on; and memory that is given back."""
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +27,17 @@ def memory_guard(doing: str) -> Iterator[None]:
         if _CPU_ALLOCATOR not in str(error):
             raise
         raise _refusal(doing) from error
+
+
+def return_holes() -> None:
+    """Give the system what was freed between things that stay; glibc would keep it, others do not have to.
+
+    Loading frees a copy of each weight once that is packed: up to 230 MiB of musicgen-small's were holes.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim is not None:
+            trim(0)
 
 
 def _refusal(doing: str) -> OutOfMemory:

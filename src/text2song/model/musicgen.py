@@ -12,18 +12,20 @@ import torch
 
 from text2song.errors import ModelCorrupt
 from text2song.model.batch import Parts, RowBatch
+from text2song.model.budget import Budget
 from text2song.model.checkpoint import Checkpoint, Read, open_checkpoint
-from text2song.model.codec import PIECE_FRAMES, Codec
+from text2song.model.codec import Codec
 from text2song.model.configuration import ModelConfiguration, read_configuration
 from text2song.model.decoder import Decoder, module_shapes
 from text2song.model.delay import offsets_for
-from text2song.model.device import device_title, usable_device
+from text2song.model.device import device_title, free_on, usable_device
 from text2song.model.manifest import Manifest
-from text2song.model.memory import memory_guard
-from text2song.model.precision import ORACLE, precision_for
+from text2song.model.memory import memory_guard, return_holes
+from text2song.model.precision import ORACLE, dtypes_on, precision_for
 from text2song.model.protocol import ModelInfo
 from text2song.model.rack import AdapterRack
 from text2song.model.room import Room
+from text2song.model.shapes import PIECE_FRAMES
 from text2song.model.text import TextReader
 from text2song.model.weights import fingerprint
 
@@ -48,21 +50,27 @@ class MusicGen:
     ) -> Self:
         """Load a model from a folder with config.json, safetensors weights and tokenizer.json.
 
-        `dtype` is a name of `precision.PRECISIONS`. `capacity` is how many rows one batch may hold, and
-        `memory_limit_bytes` what they may take together. `is_oracle` is for tests: plain products and
-        sound in one piece, equal to transformers bit for bit; codes then depend on the company.
+        `dtype` is a name of `dtypes.PRECISIONS`. `capacity` is how many rows one batch may hold at most, and
+        `memory_limit_bytes` what the model may take altogether: weights, rows and the making of sound; None
+        for most of what the device has free now. `is_oracle` is for tests: plain products and sound in one
+        piece, equal to transformers bit for bit; codes then depend on the company.
 
         Raises:
             ModelMissing: no such folder, no configuration, or no weights.
             ModelCorrupt: files that are truncated, incomplete, changed or do not fit together.
             ModelUnsupported: another architecture, pickled weights only, a dtype that the device does not
                 compute in, or a device that is not there.
-            OutOfMemory: the weights do not fit.
+            OutOfMemory: the weights do not fit; nothing was read of them if that is known beforehand.
         """
         where = usable_device(device)
-        precision = ORACLE if is_oracle else precision_for(dtype, device=where)
         configuration = read_configuration(folder)
         shape = configuration.decoder
+        precision = ORACLE if is_oracle else precision_for(dtype, device=where, shape=shape)
+        budget = Budget.of(
+            configuration, dtype=precision.name, set_bytes=memory_limit_bytes, free_bytes=free_on(where)
+        )
+        budget.require_weights(str(folder), dtypes=dtypes_on(where))
+        rows = budget.capacity(capacity)
         with memory_guard(f"load the model in {folder}"), open_checkpoint(folder) as checkpoint:
             read = _reader(checkpoint, where)
             info = _describe(folder, configuration, dtype=precision.name, device=device_title(where))
@@ -72,12 +80,13 @@ class MusicGen:
                 decoder=Decoder(shape, read=read, precision=precision),
                 codec=Codec(configuration, read=read, piece_frames=None if is_oracle else PIECE_FRAMES),
                 rack=AdapterRack(info.module_shapes, layers=shape.layers, precision=precision),
-                room=Room(rows=capacity, budget_bytes=memory_limit_bytes),
+                room=Room(rows=rows, budget_bytes=budget.rows_bytes),
                 offsets=offsets_for(info.codebooks, channels=info.channels),
                 window_frames=configuration.window_frames,
                 kept_frames=configuration.kept_frames,
             )
-        return cls(parts, capacity=capacity)
+        return_holes()
+        return cls(parts, capacity=rows)
 
     @property
     def info(self) -> ModelInfo:
@@ -86,7 +95,7 @@ class MusicGen:
 
     @property
     def capacity(self) -> int:
-        """Rows that one batch can hold."""
+        """Rows that one batch can hold: as many as were asked for, if ordinary ones of that number fit."""
         return self._capacity
 
     @property

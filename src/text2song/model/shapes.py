@@ -10,6 +10,10 @@ LAYERS: Final = "decoder.model.decoder.layers"
 """What the names of the decoder's layers begin with."""
 PadMode = Literal["reflect", "constant"]
 """What a convolution finds beyond the ends of a sound: its mirror image, or zeros."""
+PIECE_FRAMES: Final = 50
+"""Frames that the codec makes sound of at once. One second of MusicGen's: at its size an eighth of a gigabyte
+beside the weights, and a quarter less work than pieces of five seconds, whose numbers leave the processor's
+caches (docs/journal.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,14 @@ def generation_handler(studio: Studio) -> GenerationHandler:
     """Load the model and make the handler for it; seconds for a small model, a minute for a large one.
 
     Raises:
-        ModelError: when the model is missing, damaged or of another kind.
+        ModelError: when the model is missing, damaged, of another kind, or does not fit into memory.
     """
     settings = studio.settings
-    model = MusicGen.load(model_folder(settings), device=settings.device, capacity=settings.capacity)
+    model = MusicGen.load(
+        model_folder(settings),
+        device=settings.device,
+        dtype=settings.dtype,
+        capacity=settings.capacity,
+        memory_limit_bytes=settings.memory_limit,
+    )
     return GenerationHandler(studio, model)

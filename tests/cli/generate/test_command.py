@@ -104,6 +104,37 @@ def test_a_take_is_made_again_bit_for_bit(
     assert (again == before).all()
 
 
+def test_a_take_is_made_again_in_the_dtype_that_made_it(furnished: Console) -> None:
+    made = furnished.run("generate", "hello", *SHORT, "--json", DTYPE="int8")
+    audio_id = stored_id(made)
+    for dtype in ("auto", "float32"):
+        said = furnished.run("generate", "--from-sample", audio_id, "--json", DTYPE=dtype)
+        assert said.document()["from_sample"]["identical"] is True
+    other = stored_id(furnished.run("generate", "hello", *SHORT, "--json", DTYPE="float32"))
+    assert codes_of(furnished, other) != codes_of(furnished, audio_id)  # or nothing was proved
+
+
+def codes_of(console: Console, audio_id: str) -> str:
+    with closing(sqlite3.connect(console.home / "studio.db")) as database:
+        [(digest,)] = database.execute(
+            "SELECT codes_sha256 FROM audio_samples WHERE id = ?", (audio_id.replace("-", ""),)
+        )
+    return str(digest)
+
+
+def test_where_a_take_cannot_be_made_in_its_dtype_the_verdict_names_both(furnished: Console) -> None:
+    audio_id = stored_id(furnished.run("generate", "hello", *SHORT, "--json", DTYPE="int8"))
+    with closing(sqlite3.connect(furnished.home / "studio.db")) as database:
+        database.execute(
+            "UPDATE audio_samples SET provenance = json_set(provenance, '$.dtype', 'int3') WHERE id = ?",
+            (audio_id.replace("-", ""),),
+        )
+        database.commit()
+    said = furnished.run("generate", "--from-sample", audio_id, "--json", DTYPE="float32")
+    assert said.code == 1
+    assert said.document()["from_sample"]["differences"] == ["dtype was int3, is float32"]
+
+
 def test_a_take_that_comes_out_otherwise_is_said_and_fails(furnished: Console, tmp_path: Path) -> None:
     audio_id = stored_id(furnished.run("generate", "hello", *SHORT, "--json"))
     with closing(sqlite3.connect(furnished.home / "studio.db")) as database:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import typer
 
 from text2song.cli.answer import Answer, told
+from text2song.cli.doctor.checks_of_memory import check_memory
 from text2song.cli.doctor.checks_of_parts import (
     check_command_line,
     check_numpy,
@@ -25,10 +26,11 @@ from text2song.cli.doctor.checks_of_state import (
     check_port,
 )
 from text2song.cli.doctor.findings import Finding, State
+from text2song.cli.doctor.sizes import Sizes, published_sizes
 from text2song.cli.exits import ExitCode
 from text2song.cli.faults import explained
 from text2song.cli.opening import QUIET_LEVEL
-from text2song.errors import InvalidSetting
+from text2song.errors import InvalidSetting, ModelUnsupported
 from text2song.jobs.open import THREAD_URL
 from text2song.logs import configure_logging
 from text2song.settings import Settings, load_settings
@@ -43,7 +45,7 @@ _PARTS: Final[dict[str, Check]] = {
     "server": check_server,
     "sound": check_sound,
 }
-_OF_WORKERS: Final = ("torch", "model")
+_OF_WORKERS: Final = ("torch", "model", "memory")
 """What only a process that makes takes needs."""
 
 
@@ -56,8 +58,12 @@ def examine(answer: Answer, *, port: int) -> None:
     configure_logging(json=False, level=QUIET_LEVEL)  # standard output is for the findings alone
     findings = list(_findings(port=port))
     is_healthy = all(finding.state is not State.PROBLEM for finding in findings)
-    document = {"healthy": is_healthy, "checks": [asdict(finding) for finding in findings]}
-    answer.give(document, text="\n".join(_line(finding) for finding in findings))
+    document: dict[str, Any] = {"healthy": is_healthy, "checks": [asdict(finding) for finding in findings]}
+    lines = [_line(finding) for finding in findings]
+    if (sizes := _sizes()) is not None:
+        document["memory"] = sizes.as_json()
+        lines += ["", *sizes.as_lines()]
+    answer.give(document, text="\n".join(lines))
     if not is_healthy:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -77,6 +83,14 @@ def _findings(*, port: int) -> Iterator[Finding]:
         yield _weighed(_run(name, check), settings)
 
 
+def _sizes() -> Sizes | None:
+    """None where settings or device cannot be: a check has told why."""
+    try:
+        return published_sizes(load_settings())
+    except (InvalidSetting, ModelUnsupported, ImportError):
+        return None
+
+
 def _weighed(finding: Finding, settings: Settings) -> Finding:
     """What only workers need is no problem on a machine that may be there for the API alone."""
     is_for_workers = finding.state is State.PROBLEM and finding.name in _OF_WORKERS
@@ -93,6 +107,7 @@ def _checks_of_state(settings: Settings, *, port: int) -> dict[str, Check]:
         "blobs": partial(check_blobs, settings),
         "queue": partial(check_queue, settings),
         "model": partial(check_model, settings),
+        "memory": partial(check_memory, settings),
         "port": partial(check_port, port),
     }
 

@@ -87,7 +87,7 @@ def local_studio(body: GenerateIn, *, model: str | None, answer: Answer) -> Iter
         settings = settings.model_copy(update={"model": model})
     queue = own_queue(settings)
     with opened_studio(settings, answer=answer, queue=queue) as opened:
-        studio = replace(opened, settings=_with_model_of(body, opened))
+        studio = replace(opened, settings=_as_it_was_made(body, opened))
         with answer.console.status("Loading the model"):
             from text2song.worker.main import Worker  # noqa: PLC0415  # torch: seconds, so say what we wait for
 
@@ -99,13 +99,25 @@ def local_studio(body: GenerateIn, *, model: str | None, answer: Answer) -> Iter
             worker.stop()
 
 
-def _with_model_of(body: GenerateIn, studio: Studio) -> Settings:
-    """The settings that serve what made the sample in question; unchanged for a new take."""
+def _as_it_was_made(body: GenerateIn, studio: Studio) -> Settings:
+    """The settings that serve what made the sample in question, in its dtype; unchanged for a new take.
+
+    Where this device does not compute in that dtype, the take is made in another, and the verdict says so.
+    """
     settings = studio.settings
     if body.from_sample is None:
         return settings
     with studio.read() as reader:
-        needed = audio.get(reader, body.from_sample).model
-    if served_model(settings).id == needed:
+        sample = audio.describe(audio.get(reader, body.from_sample))
+    if _computes_in(sample.provenance.dtype, settings):
+        settings = settings.model_copy(update={"dtype": sample.provenance.dtype})
+    if served_model(settings).id == sample.model:
         return settings
-    return settings.model_copy(update={"model": needed})
+    return settings.model_copy(update={"model": sample.model})
+
+
+def _computes_in(dtype: str, settings: Settings) -> bool:
+    from text2song.model.device import usable_device  # noqa: PLC0415  # torch: not before somebody needs it
+    from text2song.model.precision import dtypes_on  # noqa: PLC0415  # as above
+
+    return dtype in dtypes_on(usable_device(settings.device))

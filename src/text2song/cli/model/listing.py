@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from text2song.byte_sizes import size_words
 from text2song.cli.answer import Answer
 from text2song.cli.model.licences import licence_words
 from text2song.cli.opening import settings_for
@@ -24,14 +25,6 @@ def list_models(answer: Answer) -> None:
     text = "\n".join(_lines(rows))
     empty = "There is no model here yet. Fetch one with `text2song model add facebook/musicgen-small`."
     answer.give({"models": rows}, text=text or empty)
-
-
-def size_words(size_bytes: int) -> str:
-    """A size in the largest unit that it fills."""
-    for unit, name in ((1e9, "GB"), (1e6, "MB")):
-        if size_bytes >= unit:
-            return f"{size_bytes / unit:.1f} {name}"
-    return f"{size_bytes / 1e3:.1f} kB"
 
 
 def _folder_of(model: str, settings: Settings) -> Path | None:

@@ -7,9 +7,9 @@ from typing import Final
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+from text2song.byte_sizes import size_words
 from text2song.cli.answer import Answer, Interrupted
 from text2song.cli.model.licences import licence_sentence
-from text2song.cli.model.listing import size_words
 from text2song.cli.opening import settings_for
 from text2song.errors import InvalidInput
 from text2song.model.adopt import FolderPlan, adopt, plan_folder
