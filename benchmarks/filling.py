@@ -143,6 +143,7 @@ def _job(sql: Sql) -> dict[str, str]:
         "priority": "n % 3",
         "turn_key": f"'user ' || (n % {USERS})",
         "rows": "1",
+        "rows_begun": "0",
         "cost": "8.0",
         "sequence": "3",
         "attempts": "1",

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from tests.api.team import gather
 from tests.benches import Bench
+from tests.jobs.workshop import wait_until
 from tests.studios import Desk
 from text2song.generation.tables import GenerationJob
 from text2song.jobs import lifecycle
@@ -180,8 +181,13 @@ def test_who_waits_for_a_running_job_hears_that_a_take_of_it_was_deleted(bench: 
     seen: list[dict[str, Any]] = []
 
     def delete_the_first(desk: Desk, result: RowResult) -> RowResult:
-        job = desk.client.get("/generate").json()["items"][0]
-        if job["samples"]:
+        def newest() -> dict[str, Any]:
+            found: dict[str, Any] = desk.client.get("/generate").json()["items"][0]
+            return found
+
+        if result.row == 1:
+            wait_until(lambda: bool(newest()["samples"]))  # the first take is saved beside
+            job = newest()
             desk.client.delete(f"/audio/{job['samples'][0]['id']}")
             query = {"wait": 30, "since": job["sequence"]}
             seen.extend([job, desk.client.get(f"/generate/{job['id']}", params=query).json()])

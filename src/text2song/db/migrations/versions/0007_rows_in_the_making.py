@@ -10,10 +10,12 @@ down_revision: Final = "0006"
 branch_labels: Final = None
 depends_on: Final = None
 
+WHOLE: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     """Apply; a version that does not know the column leaves it at none."""
-    column = sa.Column("rows_begun", sa.Integer(), nullable=False, server_default=sa.text("0"))
+    column = sa.Column("rows_begun", WHOLE, nullable=False, server_default=sa.text("0"))
     op.add_column("generation_jobs", column)
 
 
