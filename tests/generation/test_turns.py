@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from tests.generation.job.stage import Doorman, StagedModel, rejected
+from tests.generation.job.stage import INFO, Doorman, StagedModel, rejected
 from tests.jobs.workshop import wait_until
 from tests.rows import add_prompt, job_of
 from tests.studios import START, ListeningQueue, noise_info
@@ -15,6 +15,7 @@ from text2song.generation.job.handler import GenerationHandler
 from text2song.generation.tables import KIND, GenerationTake
 from text2song.jobs.runner import Runner
 from text2song.jobs.shift import Pace
+from text2song.models import service as models
 from text2song.music.spec import GenerationSpec
 from text2song.studio import Studio, utc_now
 from text2song.users.tables import User
@@ -44,8 +45,12 @@ class Staff:
 
 
 @contextmanager
-def at_work(studio: Studio, *, workers: int) -> Iterator[Staff]:
+def at_work(studio: Studio, *, workers: int, is_announced: bool = False) -> Iterator[Staff]:
     """So many workers, at what waits when they come; at the end they leave it as it is."""
+    if is_announced:
+        for number in range(workers):
+            with studio.work() as work:
+                models.announce(work, INFO, worker=str(number), capacity=CAPACITY)
     staff = Staff(studio)
     runners = []
     for number in range(workers):
@@ -132,6 +137,21 @@ def test_two_with_large_jobs_share_two_workers(running: Studio) -> None:
         begun = [staff.begun(worker)[CAPACITY : CAPACITY + 11] for worker in range(2)]
     his = sum(seeds.count(HIS) for seeds in begun)
     assert abs(his - 11) <= 2  # of 22; two that begin in the same moment may be one person's
+
+
+def test_what_waits_is_left_to_a_worker_that_has_rows_free(running: Studio) -> None:
+    """A job stays where it was begun, so whoever comes first must not take more than it has rows for."""
+    for number in range(4):
+        fill(running, f"user {number}", seed=10 + number, takes_of_jobs=[2 * CAPACITY])
+    with at_work(running, workers=2, is_announced=True) as staff:
+        staff.wait_for(CAPACITY, CAPACITY)
+        begun = [set(staff.begun(worker)) for worker in range(2)]
+        assert not begun[0] & begun[1]
+        assert min(map(len, begun)) == 1  # the first had rows for one, as long as the other had some free
+        served = begun[0] | begun[1]
+        staff.doors[0].let_go()
+        staff.wait_for(CAPACITY + 1, CAPACITY)
+        assert staff.begun(0)[-1] not in served  # all are full, so whoever was never served comes in
 
 
 def test_a_higher_priority_comes_before_what_is_left_of_a_job_that_runs(running: Studio) -> None:

@@ -63,7 +63,7 @@ TESTED_THROUGH: Final = {
     "model/dtypes.py": "model/test_precision.py",
     "model/noise_files.py": "model/test_noise.py",
     "model/noise_weights.py": "model/test_noise.py",  # and test_encodec.py: what only transformers asks for
-    "model/row.py": "model/test_musicgen.py",
+    "model/track.py": "model/test_decoder.py",
     "model/shapes.py": "model/test_configuration.py",
     "names.py": "model/test_noise.py",
     "users/identities.py": "api/test_provider_session.py",

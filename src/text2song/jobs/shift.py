@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, false
 from sqlalchemy.orm import Session
 
 from text2song import traces
@@ -107,6 +107,11 @@ class Shift:
         return self.leases.claims
 
     @property
+    def worker(self) -> str:
+        """In whose name it claims."""
+        return self._roster.worker
+
+    @property
     def beat_seconds(self) -> float:
         """How often it is worth while to look for more work where nothing has changed."""
         return self._roster.pace.beat_seconds
@@ -124,11 +129,12 @@ class Shift:
         """Whether what runs is to be left as it is, at the next frame."""
         return self._roster.is_stopping()
 
-    def next_turn(self, held: Collection[Claim] = ()) -> Claim | None:
+    def next_turn(self, held: Collection[Claim] = (), *, is_open: bool = True) -> Claim | None:
         """Whose row begins next, by priority, turn and age; its user counts as served.
 
         `held` are the jobs in hand that have rows to begin. The answer is one of them, or a job that waited
-        and is in hand now, or None where there is neither, or nothing is to be begun any more.
+        and is in hand now, or None where there is neither, or nothing is to be begun any more. Where the
+        shift is not `is_open`, what waits is left to others.
 
         Raises:
             Unavailable: the database is out of reach, and nothing is in hand. While something is, that is as
@@ -138,7 +144,7 @@ class Shift:
         if self.is_closing():
             return None
         try:
-            return self._take_turn([claim for claim in held if not self.is_lost(claim)])
+            return self._take_turn([claim for claim in held if not self.is_lost(claim)], is_open=is_open)
         except ClaimLost:  # between two beats: the next tells of it
             return None
         except Unavailable as error:
@@ -165,8 +171,8 @@ class Shift:
         if self._spans is not None:
             self._spans.end(str(claim.job_id))
 
-    def _take_turn(self, held: Collection[Claim]) -> Claim | None:
-        accepted = self._accepts()  # may ask the storage, so before the unit
+    def _take_turn(self, held: Collection[Claim], *, is_open: bool) -> Claim | None:
+        accepted = self._accepts() if is_open else false()  # may ask the storage, so before the unit
         parent = None
         with self._work() as work:
             turn = lifecycle.take_turn(

@@ -81,6 +81,14 @@ def alive_workers(reader: Reader) -> dict[uuid.UUID, list[ModelWorker]]:
     return workers
 
 
+def capacity_beside(reader: Reader, worker: str, *, model: str) -> int:
+    """Takes that the other living workers which serve this model make at the same time."""
+    model_id = reader.session.scalar(select(Model.id).where(Model.name == model))
+    if model_id is None:
+        return 0
+    return sum(other.capacity for other in alive_workers(reader).get(model_id, []) if other.name != worker)
+
+
 def _served_first(reader: Reader) -> list[Model]:
     """The models that are served now, then the others; in each group the last announced first.
 

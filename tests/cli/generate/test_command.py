@@ -173,7 +173,7 @@ def jobs(console: Console) -> int:
         (("  ",), "TEXT is empty"),
         (("x", "--tempo", "-3"), "--tempo must be 20"),
         (("x", "--top-p", "nan"), "--top-p must be a finite number"),
-        (("x", "--duration", "31"), "makes at most 30 seconds"),
+        (("x", "--duration", "301"), "300 seconds"),
         (("x", "--takes", "99"), "--takes must be 16"),
         (("x", "--server", "not a url"), "is not a URL"),
         (("x", "--server", "ftp://studio"), "is not a URL"),

@@ -85,7 +85,7 @@ def test_it_makes_takes_for_other_commands_and_makes_them_again(running: Running
     assert (again.code, again.document()["from_sample"]["identical"]) == (0, True)
     [place] = again.document()["files"]
     assert httpx2.get(place["path"]).headers["content-type"] == "audio/flac"
-    refused = running.console.run("generate", "x", "--duration", "60", "--server", running.url)
+    refused = running.console.run("generate", "x", "--duration", "301", "--server", running.url)
     assert refused.code == 2
 
 

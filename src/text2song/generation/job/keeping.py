@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from text2song.audio import service as audio
@@ -30,9 +30,10 @@ from text2song.jobs.outage import Outage
 from text2song.jobs.patience import patiently
 from text2song.jobs.shift import Shift
 from text2song.model.protocol import GeneratedTake, ModelInfo
+from text2song.models import queries as models
 from text2song.music.spec import GenerationSpec
 from text2song.prompts import queries as prompts
-from text2song.studio import Studio, Work
+from text2song.studio import Reader, Studio, Work
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,15 @@ class Keeper:
             return False
         self._storage.end()
         return True
+
+    def has_room_elsewhere(self, shift: Shift) -> bool:
+        """Whether other workers that serve this model have rows free; False where nobody can tell."""
+        try:
+            with self._studio.read() as reader:
+                others = models.capacity_beside(reader, shift.worker, model=self._info.id)
+                return others > 0 and others > _rows_begun_beside(reader, shift.worker, model=self._info.id)
+        except Unavailable:
+            return False
 
     def load(self, claim: Claim, shift: Shift) -> Attempt | None:
         """What is to be made of a job; None where it is gone, or cannot be read and so has failed.
@@ -205,6 +215,16 @@ def _hold(work: Work, row: Row) -> None:
     except NotFound as error:
         raise ClaimLost("the job was deleted with its prompt.") from error
     lifecycle.hold(work.session, GenerationJob, row.claim)
+
+
+def _rows_begun_beside(reader: Reader, worker: str, *, model: str) -> int:
+    """Takes that others have in the making."""
+    begun = select(func.coalesce(func.sum(GenerationJob.rows_begun), 0)).where(
+        GenerationJob.status == JobStatus.RUNNING,
+        GenerationJob.model == model,
+        GenerationJob.claimed_by != worker,
+    )
+    return int(reader.session.scalar(begun) or 0)
 
 
 def _verdict(session: Session, claim: Claim) -> StudioError | None:

@@ -97,7 +97,10 @@ class Stint:
 
     def _draw(self) -> bool:
         """Have whose turn it is stand in line; False where it is nobody's."""
-        turn = self._shift.next_turn([each.claim for each in self._attempts.values() if each.has_waiting])
+        held = [each.claim for each in self._attempts.values() if each.has_waiting]
+        # A job that is taken up here waits for rows of ours alone: where others have some free, it is theirs.
+        is_open = not (held and self._keeper.has_room_elsewhere(self._shift))
+        turn = self._shift.next_turn(held, is_open=is_open)
         if turn is not None:
             self._draw_from(turn)
         return turn is not None
