@@ -134,3 +134,16 @@ def test_what_it_does_not_accept_is_left(studio: Studio) -> None:
     with at_work(studio, Workshop(studio, where=GenerationJob.model == MODEL)) as shift:
         assert shift.next_turn() is None
         assert not shift.has_claimed
+
+
+def test_a_shift_that_is_not_open_leaves_what_waits_to_others(studio: Studio) -> None:
+    first, waiting = submit(studio, {}, {"priority": 5})
+    with at_work(studio) as shift:
+        held = shift.next_turn()
+        assert held is not None
+        assert held.job_id == waiting
+        assert shift.next_turn([held], is_open=False) == held
+        assert shift.next_turn([], is_open=False) is None
+        other = shift.next_turn([])
+        assert other is not None
+        assert other.job_id == first

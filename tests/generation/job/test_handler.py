@@ -307,8 +307,8 @@ def test_a_job_that_is_deleted_after_its_claim_leaves_its_neighbours_alone(
     gone, stays = bench.desk.submit(), bench.desk.submit()
     next_turn = Shift.next_turn
 
-    def deleted_at_once(shift: Shift, held: Collection[Claim] = ()) -> Claim | None:
-        turn = next_turn(shift, held)
+    def deleted_at_once(shift: Shift, held: Collection[Claim] = (), *, is_open: bool = True) -> Claim | None:
+        turn = next_turn(shift, held, is_open=is_open)
         if turn is not None and str(turn.job_id) == gone["id"]:
             assert bench.desk.client.delete(f"/prompts/{gone['prompt_id']}").status_code == 204
         return turn
