@@ -183,9 +183,7 @@ class RowBatch:
         """One step of every row; those that are composed go on to become sound."""
         if not self._composing:
             return ()
-        # Rows with the same adapters beside each other: the decoder computes those together.
-        order = sorted(self._composing, key=lambda number: id(self._composing[number].track.updates))
-        rows = [self._composing[number] for number in order]
+        numbers, rows = list(self._composing), list(self._composing.values())
         try:
             with memory_guard(f"compose {len(rows)} takes at once"):
                 logits = self._parts.decoder.step(
@@ -194,7 +192,7 @@ class RowBatch:
         except OutOfMemory as error:
             return self._drop_youngest(error)
         failed = []
-        for number, row, row_logits in zip(order, rows, logits, strict=True):
+        for number, row, row_logits in zip(numbers, rows, logits, strict=True):
             try:
                 row.accept(row_logits)
             except StudioError as error:

@@ -176,7 +176,7 @@ class Decoder:
         columns [n, K] that are known already and only to be remembered. Answers each row's float32
         logits [G, K, V] after its last column: the conditional stream's first, then the null stream's.
         Both are on the processor, where codes are drawn, whatever the weights are on. Rows whose
-        adapters are the same are computed together where they stand beside each other.
+        adapters are the same are computed together.
         """
         company = Company.of(tracks, counts=[len(each) for each in columns], device=self._device)
         tokens = torch.cat([columns[row] for row in company.order]).to(self._device)
