@@ -144,7 +144,8 @@ class Decoder:
     ) -> Track:
         """A row's memory: for `steps` steps, reading the encoded sentence `text` [E, H].
 
-        The memory is not filled beforehand: the system hands out its pages as the row grows.
+        The memory is not filled beforehand: where the system hands out small pages, it does so as the row
+        grows; large ones hold steps of many heads, and come with the first.
         """
         shape = self._shape
         size = (2 if is_guided else 1, shape.heads, steps, shape.head_width)

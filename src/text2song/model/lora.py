@@ -51,7 +51,7 @@ class Factors:
 
     @property
     def rank(self) -> int:
-        """R."""
+        """How many rows `down` and columns `up` has: r."""
         return self.down.shape[0]
 
     def delta(self) -> Tensor:
