@@ -71,7 +71,7 @@ def test_each_name_says_what_flows_and_how_it_multiplies(capable: Capable) -> No
         BFLOAT16: Precision(BFLOAT16, torch.bfloat16, "packed"),
         INT8: Precision(INT8, torch.float32, "int8"),
     }
-    assert [found[name].number_bytes for name in DTYPES] == [4, 2, 4]
+    assert [found[name].numbers.itemsize for name in DTYPES] == [4, 2, 4]
     assert precision_for(BFLOAT16, device=GPU) == Precision(BFLOAT16, torch.bfloat16, "plain")
     assert precision_for(FLOAT32, device=GPU) == ORACLE == Precision(FLOAT32, torch.float32, "plain")
 

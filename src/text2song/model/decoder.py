@@ -25,6 +25,7 @@ import torch.nn.functional as F  # noqa: N812  # the name that every torch progr
 from torch import Tensor
 
 from text2song.model.checkpoint import Read
+from text2song.model.footprint import row_bytes
 from text2song.model.linear import Product, product
 from text2song.model.lora import ModuleName, Updates
 from text2song.model.precision import Precision
@@ -134,9 +135,8 @@ class Decoder:
 
     def track_bytes(self, *, tokens: int, steps: int, is_guided: bool) -> int:
         """What `open_track` for a sentence of so many tokens takes, once every step is done."""
-        shape = self._shape
-        past = 2 * (2 if is_guided else 1) * steps
-        return shape.layers * shape.width * self._precision.number_bytes * (past + 2 * tokens)
+        dtype = self._precision.name
+        return row_bytes(self._shape, dtype=dtype, tokens=tokens, steps=steps, is_guided=is_guided)
 
     @torch.inference_mode()
     def open_track(

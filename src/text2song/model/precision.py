@@ -38,11 +38,6 @@ class Precision:
     numbers: torch.dtype
     products: Backend
 
-    @property
-    def number_bytes(self) -> int:
-        """Of one number in the decoder's memory."""
-        return self.numbers.itemsize
-
 
 ORACLE: Final = Precision(FLOAT32, torch.float32, "plain")
 """What transformers computes in, bit for bit."""
