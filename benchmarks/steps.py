@@ -67,8 +67,7 @@ def our_step_at(frame: int, *, parts: Parts, wanted: Sequence[GenerationSpec], c
     """One step of all rows, with drawing the codes, at that frame of a memory that was filled beforehand."""
     batch = _opened(parts, wanted)
     for row in batch._composing.values():  # noqa: SLF001  # as if it had come so far
-        for tensor in (each for pair in row.track.memory for each in pair):
-            tensor.fill_(0.5)
+        row.track.memory.fill_(0.5)
         row.track.step = frame
     batch._compose()  # noqa: SLF001  # as above
     began = clock.now()

@@ -21,15 +21,9 @@ def drawn(seed: int = 0) -> Read:
 
 
 def held_bytes(*roots: object) -> int:
-    """Of all tensors that are reached from the roots, each memory once; packed weights as they lie there."""
-    sizes = {}
-    for tensor in _tensors(list(roots)):
-        if tensor.is_mkldnn:
-            sizes[id(tensor)] = torch.ops.mkldnn._nbytes(tensor)
-        else:
-            storage = tensor.untyped_storage()
-            sizes[storage.data_ptr()] = storage.nbytes()
-    return sum(sizes.values())
+    """Of all tensors that are reached from the roots, each memory once."""
+    storages = [tensor.untyped_storage() for tensor in _tensors(list(roots))]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
 def _tensors(waiting: list[object]) -> Iterator[Tensor]:

@@ -109,7 +109,7 @@ def test_what_rows_may_take_is_what_weights_and_sound_leave() -> None:
 def test_a_dtype_is_smaller_where_it_says_so() -> None:
     for shape in (configuration.decoder for configuration in PUBLISHED.values()):
         sizes = [decoder_bytes(shape, dtype=dtype) for dtype in DTYPES]
-        assert sizes[1] * 2 == sizes[0]
+        assert sizes[0] / 2 < sizes[1] < sizes[0] / 2 * 1.01  # norms stay float32
         assert sizes[0] / 4 < sizes[2] < sizes[0] / 3
 
 

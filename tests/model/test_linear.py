@@ -42,8 +42,8 @@ def test_a_product_is_the_definition(backend: Backend, rows: int) -> None:
 def test_a_row_has_the_same_bits_in_any_company(
     shape: tuple[int, int], backend: Backend, dtype: torch.dtype
 ) -> None:
-    weight, x = (tensor.to(dtype) for tensor in weight_and_input(shape))
-    run = product(weight, backend=backend)
+    weight, x = weight_and_input(shape)
+    run = product(weight.to(dtype), backend=backend)
     everyone = run(x)
 
     for rows in ROWS:

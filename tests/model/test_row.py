@@ -22,7 +22,7 @@ def spec(*, seed: int = 7) -> GenerationSpec:
 
 
 def track() -> Track:
-    return Track(memory=((torch.empty(1, 1, 1, 1),) * 2,), cross=(), updates=None)
+    return Track(memory=torch.empty(1, 2, 1, 1, 1, 1), cross=torch.empty(1, 2, 1, 1, 1), updates=None)
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 Written against transformers' `MusicgenForCausalLM`, whose logits the tests hold it to: with plain
 products and one row the difference is zero. Three things make a row independent of its company:
-products whose rows come out with the same bits in any batch (see `linear.py`), attention that is
-computed for one row on its exact length, and a key-value memory that belongs to the row. So rows
+products whose rows come out with the same bits in any batch (see `linear.py`), attention over one row's
+memory at its exact length (see `attention.py`), and a key-value memory that belongs to the row. So rows
 may be at different steps, and enter or leave between any two.
 
 A row under guidance runs two *streams*: one that reads the sentence, one that reads nothing (the
@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
 from torch import Tensor
 
+from text2song.model.attention import Attention, attention_of
 from text2song.model.checkpoint import Read
 from text2song.model.footprint import row_bytes
 from text2song.model.linear import Product, product
@@ -85,7 +86,6 @@ class Decoder:
     def __init__(self, shape: DecoderShape, *, read: Read, precision: Precision) -> None:
         self._shape = shape
         self._precision = precision
-        self._dtype = precision.numbers
         width, rows = shape.width, shape.codebook_size + 1
         embeddings = [
             self._tensor(read, f"decoder.model.decoder.embed_tokens.{k}.weight", (rows, width))
@@ -103,11 +103,11 @@ class Decoder:
         self._head = product(torch.cat(heads), backend=precision.products)  # [R, H] to [R, K V]
 
     def _tensor(self, read: Read, name: str, shape: tuple[int, ...]) -> Tensor:
-        return read(name, shape).to(self._dtype)
+        return read(name, shape).to(self._precision.kept)
 
     def _norm(self, read: Read, name: str) -> _Norm:
-        size = (self._shape.width,)
-        return _Norm(self._tensor(read, f"{name}.weight", size), self._tensor(read, f"{name}.bias", size))
+        weight, bias = (read(f"{name}.{part}", (self._shape.width,)) for part in ("weight", "bias"))
+        return _Norm(weight.to(self._precision.flowing), bias.to(self._precision.flowing))
 
     def _read_layer(self, read: Read, index: int) -> _Layer:
         name = f"{LAYERS}.{index}"
@@ -147,27 +147,28 @@ class Decoder:
         The memory is not filled beforehand: where the system hands out small pages, it does so as the row
         grows; large ones hold steps of many heads, and come with the first.
         """
-        shape = self._shape
-        size = (2 if is_guided else 1, shape.heads, steps, shape.head_width)
-        cross = tuple(self._cross(text.to(self._dtype), updates, index) for index in range(shape.layers))
-        memory = torch.empty((shape.layers, 2, *size), dtype=self._dtype, device=self._device)
-        return Track(memory=tuple(tuple(layer) for layer in memory), cross=cross, updates=updates)
+        shape, kept = self._shape, self._precision.kept
+        size = (shape.layers, 2, 2 if is_guided else 1, shape.heads, steps, shape.head_width)
+        memory = torch.empty(size, dtype=kept, device=self._device)
+        cross = memory.new_empty(shape.layers, 2, shape.heads, len(text), shape.head_width)
+        text = text.to(self._precision.flowing)
+        for layer, place in enumerate(cross):
+            place[0], place[1] = self._keys_and_values(text, updates, layer)
+        return Track(memory=memory, cross=cross, updates=updates)
 
-    def _cross(self, text: Tensor, updates: Updates | None, index: int) -> tuple[Tensor, Tensor]:
-        """One layer's keys and values of the sentence: [E, H] to [1, A, E, D] each."""
+    def _keys_and_values(self, text: Tensor, updates: Updates | None, index: int) -> tuple[Tensor, Tensor]:
+        """One layer's keys and values of the sentence: [E, H] to [A, E, D] each."""
         layer = self._layers[index]
         key, value = layer.cross_key(text), layer.cross_value(text)
         if updates is not None:
             whole = (Run(updates, torch.arange(len(text), device=self._device)),)
             key = _updated(key, text, whole, index, "cross_key")
             value = _updated(value, text, whole, index, "cross_value")
-        return self._by_head(key), self._by_head(value)
+        return self._by_head(key).transpose(0, 1), self._by_head(value).transpose(0, 1)
 
     def _by_head(self, features: Tensor) -> Tensor:
-        """[E, H] to [1, A, E, D]."""
-        tokens = features.shape[0]
-        split = features.view(tokens, self._shape.heads, self._shape.head_width)
-        return split.transpose(0, 1).contiguous()[None]
+        """[n, H] to [n, A, D]."""
+        return features.view(-1, self._shape.heads, self._shape.head_width)
 
     @torch.inference_mode()
     def step(self, columns: Sequence[Tensor], *, tracks: Sequence[Track]) -> tuple[Tensor, ...]:
@@ -181,10 +182,11 @@ class Decoder:
         """
         company = Company.of(tracks, counts=[len(each) for each in columns], device=self._device)
         tokens = torch.cat([columns[row] for row in company.order]).to(self._device)
+        attention = attention_of(company, self._precision)
         x = self._embed(tokens, company)  # [R, H]
         for index, layer in enumerate(self._layers):
-            x = x + self._attend_to_past(layer.self_norm(x), company, index)
-            x = self._read_sentence(x, company, index)
+            x = x + self._attend_to_past(layer.self_norm(x), company, attention, index)
+            x = self._read_sentence(x, company, attention, index)
             x = x + self._feed_forward(layer.ffn_norm(x), company, index)
         logits = self._head(self._last_norm(x[company.last])).float().cpu()
         logits = logits.view(-1, self._shape.codebooks, self._shape.codebook_size)  # [B G, K, V]
@@ -194,43 +196,27 @@ class Decoder:
 
     def _embed(self, tokens: Tensor, company: Company) -> Tensor:
         """Tokens [N, K] to [R, H]: the codebooks' embeddings, summed in order, and the position's."""
-        x = self._embeddings[0][tokens[:, 0]]
+        flowing = self._precision.flowing
+        x = self._embeddings[0][tokens[:, 0]].to(flowing)
         for k in range(1, self._shape.codebooks):
-            x = x + self._embeddings[k][tokens[:, k]]
-        return (x + self._positions[company.positions])[company.sources]
+            x = x + self._embeddings[k][tokens[:, k]].to(flowing)
+        return (x + self._positions[company.positions].to(flowing))[company.sources]
 
-    def _attend_to_past(self, x: Tensor, company: Company, index: int) -> Tensor:
+    def _attend_to_past(self, x: Tensor, company: Company, attention: Attention, index: int) -> Tensor:
         """Self-attention of each row over its own memory; [R, H] to [R, H]."""
         layer = self._layers[index]
         qkv = _updated(layer.qkv(x), x, company.runs, index, "qkv")
-        qkv = qkv.view(-1, 3, self._shape.heads, self._shape.head_width)  # [R, 3, A, D]
-        mixed = torch.empty_like(x).view(-1, self._shape.heads, self._shape.head_width)  # [R, A, D]
-        for place in company.places:
-            track, end = place.track, place.track.step + place.count
-            query, key, value = company.by_stream(place, qkv).permute(2, 0, 3, 1, 4)  # [G, A, n, D] each
-            keys, values = track.memory[index]  # [G, A, S, D] each
-            keys[:, :, track.step : end] = key
-            values[:, :, track.step : end] = value
-            made = F.scaled_dot_product_attention(
-                query, keys[:, :, :end], values[:, :, :end], attn_mask=place.is_seen
-            )
-            company.put(place, made.transpose(1, 2), into=mixed)  # [G, n, A, D]
-        mixed = mixed.view_as(x)
+        split = qkv.view(-1, 3, self._shape.heads, self._shape.head_width)  # [R, 3, A, D]
+        mixed = attention.past(split, layer=index).view_as(x)
         return _updated(layer.self_out(mixed), mixed, company.runs, index, "self_out")
 
-    def _read_sentence(self, x: Tensor, company: Company, index: int) -> Tensor:
+    def _read_sentence(self, x: Tensor, company: Company, attention: Attention, index: int) -> Tensor:
         """Cross-attention of the streams that read a sentence; [R, H], in place."""
         layer = self._layers[index]
         reading = x[: company.readers]  # [N, H]
         normed = layer.cross_norm(reading)
         query = self._for_readers(layer.cross_query, normed, company, index, "cross_query")
-        query = query.view(-1, self._shape.heads, self._shape.head_width)  # [N, A, D]
-        parts = []
-        for place in company.places:
-            mine = query[place.columns].transpose(0, 1)[None]  # [1, A, n, D]
-            mixed = F.scaled_dot_product_attention(mine, *place.track.cross[index])
-            parts.append(mixed[0].transpose(0, 1))  # [n, A, D]
-        mixed = torch.cat(parts).view_as(normed)
+        mixed = attention.sentence(self._by_head(query), layer=index).view_as(normed)
         reading += self._for_readers(layer.cross_out, mixed, company, index, "cross_out")
         return x
 
@@ -259,7 +245,7 @@ def _updated(y: Tensor, x: Tensor, runs: Sequence[Run], index: int, module: Modu
     """Add to each row's product `y` what its adapters make of `x`; in place."""
     for run in runs:
         if (update := run.updates.layers[index].get(module)) is not None:
-            y.index_add_(0, run.rows, update(x[run.rows]).to(y.dtype))
+            update.add_to(y, x, run.rows)
     return y
 
 

@@ -19,9 +19,8 @@ from text2song.model.dtypes import BFLOAT16, INT8
 from text2song.model.shapes import PIECE_FRAMES, CodecShape, DecoderShape, TextEncoderShape
 
 _FLOAT32_BYTES: Final = 4
-_INT8_BYTES_AN_OUTPUT: Final = 12
-"""Beside its weights, what each output feature of an int8 product holds: its scale, its zero point, and what
-oneDNN adds for inputs without a sign, 4 bytes each."""
+_INT8_BYTES_AN_OUTPUT: Final = 4
+"""Beside its weights, what each output feature of an int8 product holds: its scale."""
 ORDINARY_TOKENS: Final = 64
 """E of an ordinary sentence: some forty words."""
 _LAYERS_AT_ONCE: Final = 8
@@ -78,7 +77,7 @@ def row_bytes(shape: DecoderShape, *, dtype: str, tokens: int, steps: int, is_gu
 
 
 def number_bytes(dtype: str) -> int:
-    """Of one number that flows through the decoder; beside int8 products they are float32."""
+    """Of one number that the decoder keeps; beside int8 products they are float32."""
     return 2 if dtype == BFLOAT16 else _FLOAT32_BYTES
 
 
@@ -94,14 +93,18 @@ def text_encoder_bytes(shape: TextEncoderShape, *, width: int) -> int:
 
 
 def decoder_bytes(shape: DecoderShape, *, dtype: str) -> int:
-    """Products in the dtype; embeddings, positions and norms in the numbers that flow between them."""
+    """Products in the dtype, tables in the numbers that are kept beside them, norms in float32.
+
+    On a GPU norms beside bfloat16 are bfloat16, too, which is some kilobytes less.
+    """
     width, ffn_width = shape.width, shape.ffn_width
     layer = [(3 * width, width), *[(width, width)] * 5, (ffn_width, width), (width, ffn_width)]
     head = (shape.codebooks * shape.codebook_size, width)
     products = shape.layers * sum(_product_bytes(*size, dtype=dtype) for size in layer)
     tables = shape.codebooks * (shape.codebook_size + 1) * width + shape.positions * width
     norms = (3 * shape.layers + 1) * 2 * width
-    return products + _product_bytes(*head, dtype=dtype) + number_bytes(dtype) * (tables + norms)
+    tables_bytes, norms_bytes = number_bytes(dtype) * tables, _FLOAT32_BYTES * norms
+    return products + _product_bytes(*head, dtype=dtype) + tables_bytes + norms_bytes
 
 
 def _product_bytes(out_features: int, in_features: int, *, dtype: str) -> int:

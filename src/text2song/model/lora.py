@@ -13,13 +13,14 @@ Legend: R rows, I input features, O output features, r rank.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import torch
+import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
 from torch import Tensor
 
 from text2song.errors import ModelUnsupported
-from text2song.model.linear import Backend, Product, product
+from text2song.model.kernels.low_rank import LowRank
 from text2song.model.precision import Precision
 from text2song.model.shapes import LAYERS
 
@@ -87,11 +88,18 @@ def _side_by_side(parts: Sequence[Factors | None]) -> Factors | None:
     return Factors(down=down, up=torch.cat(blocks))
 
 
+class Update(Protocol):
+    """What a set of adapters adds to one product."""
+
+    def add_to(self, y: Tensor, x: Tensor, rows: Tensor) -> None:
+        """Add to the named rows of the product `y` [R, O] what comes of those of `x` [R, I]; in place."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Updates:
     """All that one set of adapters adds, ready to run. Rows that share it are computed together."""
 
-    layers: tuple[Mapping[ModuleName, Product], ...]
+    layers: tuple[Mapping[ModuleName, Update], ...]
     """By decoder layer, what its products gain; a product that is not there gains nothing."""
     size_bytes: int
 
@@ -103,8 +111,8 @@ def lay_out(modules: Mapping[str, Factors], *, layers: int, precision: Precision
     """
     size = sum(f.down.numel() + f.up.numel() for f in modules.values()) * torch.float32.itemsize
 
-    def layer(index: int) -> dict[ModuleName, Product]:
-        laid: dict[ModuleName, Product] = {}
+    def layer(index: int) -> dict[ModuleName, Update]:
+        laid: dict[ModuleName, Update] = {}
         for name, parts in _PRODUCTS.items():
             factors = _side_by_side([modules.get(f"{LAYERS}.{index}.{part}") for part in parts])
             if factors is not None:
@@ -135,11 +143,18 @@ def require_fitting(modules: Mapping[str, Factors], *, shapes: Mapping[str, tupl
             )
 
 
-def _update(factors: Factors, precision: Precision) -> Product:
-    """Two products in float32, whatever the decoder computes in.
+@dataclass(frozen=True, slots=True, eq=False)
+class _ByTorch:
+    """Two of torch's products in float32, whatever the decoder computes in: so narrow ones cost little."""
 
-    So narrow ones cost little, and in bfloat16 they had other bits in other company.
-    """
-    backend: Backend = "plain" if precision.products == "plain" else "packed"
-    down, up = (product(part.float(), backend=backend) for part in (factors.down, factors.up))
-    return lambda x: up(down(x.float()))
+    factors: Factors
+
+    def add_to(self, y: Tensor, x: Tensor, rows: Tensor) -> None:
+        """See `Update`."""
+        made = F.linear(F.linear(x[rows].float(), self.factors.down), self.factors.up)
+        y.index_add_(0, rows, made.to(y.dtype))
+
+
+def _update(factors: Factors, precision: Precision) -> Update:
+    down, up = factors.down.float(), factors.up.float()
+    return _ByTorch(Factors(down, up)) if precision.products == "plain" else LowRank(down=down, up=up)

@@ -65,7 +65,7 @@ class MusicGen:
         where = usable_device(device)
         configuration = read_configuration(folder)
         shape = configuration.decoder
-        precision = ORACLE if is_oracle else precision_for(dtype, device=where, shape=shape)
+        precision = ORACLE if is_oracle else precision_for(dtype, device=where)
         budget = Budget.of(
             configuration, dtype=precision.name, set_bytes=memory_limit_bytes, free_bytes=free_on(where)
         )

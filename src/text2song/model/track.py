@@ -24,10 +24,10 @@ from text2song.model.lora import Updates
 class Track:
     """What the decoder remembers of one row; made by `Decoder.open_track`."""
 
-    memory: tuple[tuple[Tensor, Tensor], ...]
-    """By layer, keys and values of every step so far: [G, A, S, D] each."""
-    cross: tuple[tuple[Tensor, Tensor], ...]
-    """By layer, keys and values of the sentence: [1, A, E, D]."""
+    memory: Tensor
+    """Keys and values of every step so far: [L, 2, G, A, S, D]."""
+    cross: Tensor
+    """Keys and values of the sentence: [L, 2, A, E, D]."""
     updates: Updates | None
     """What the row's adapters add to the weights."""
     step: int = 0
@@ -36,7 +36,7 @@ class Track:
     @property
     def streams(self) -> int:
         """G: 2 under guidance, else 1."""
-        return len(self.memory[0][0])
+        return self.memory.shape[2]
 
     def rewind(self) -> None:
         """Forget every step; the sentence stays."""

@@ -5,7 +5,6 @@ Torch knows the dtypes and the GPUs; without it a processor is still told of, as
 
 from text2song.model.dtypes import AUTO, DTYPES, FLOAT32
 from text2song.model.free_memory import free_bytes
-from text2song.model.shapes import DecoderShape
 from text2song.settings import Settings
 
 
@@ -37,7 +36,7 @@ def dtypes_at_hand(settings: Settings) -> tuple[str, ...]:
     return dtypes_on(usable_device(settings.device))
 
 
-def chosen_dtype(settings: Settings, shape: DecoderShape) -> str:
+def chosen_dtype(settings: Settings) -> str:
     """What a worker would compute in; float32, which takes most, where the choice is nobody's.
 
     Raises:
@@ -48,4 +47,4 @@ def chosen_dtype(settings: Settings, shape: DecoderShape) -> str:
         from text2song.model.precision import precision_for  # noqa: PLC0415  # as above
     except ImportError:
         return FLOAT32 if settings.dtype == AUTO else settings.dtype
-    return precision_for(settings.dtype, device=usable_device(settings.device), shape=shape).name
+    return precision_for(settings.dtype, device=usable_device(settings.device)).name

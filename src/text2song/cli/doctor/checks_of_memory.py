@@ -27,7 +27,7 @@ def check_memory(settings: Settings) -> Finding:
         return Finding("memory", State.NOTE, "what the model takes can be told once it can be read")
     budget = Budget.of(
         configuration,
-        dtype=chosen_dtype(settings, configuration.decoder),
+        dtype=chosen_dtype(settings),
         set_bytes=settings.memory_limit,
         free_bytes=free_at_hand(settings),
     )

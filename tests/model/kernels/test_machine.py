@@ -1,0 +1,34 @@
+"""What of a processor's abilities is used."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from text2song.model.kernels import machine
+
+ASK = (
+    "from text2song.model.kernels import machine as m;"
+    "print(m.has_wide_registers(), m.multiplies_bfloat16_pairs(), any(m.features()[n] for n in m.features() "
+    "if n.startswith('avx512')))"
+)
+
+
+def test_where_torch_does_without_wide_registers_so_do_kernels() -> None:
+    """`ATEN_CPU_CAPABILITY` is how a benchmark measures what a smaller processor would do."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": "avx2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False", "False", "False"]
+
+
+def test_pairs_need_wide_registers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "features", lambda: {"avx512bf16": True})
+    assert not machine.multiplies_bfloat16_pairs()
+    monkeypatch.setattr(machine, "features", lambda: {"avx512bf16": True, "avx512f": True})
+    assert machine.multiplies_bfloat16_pairs()
