@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from text2song.model.kernels import machine
 
@@ -32,3 +33,12 @@ def test_pairs_need_wide_registers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not machine.multiplies_bfloat16_pairs()
     monkeypatch.setattr(machine, "features", lambda: {"avx512bf16": True, "avx512f": True})
     assert machine.multiplies_bfloat16_pairs()
+
+
+@pytest.mark.parametrize(
+    "numbers", [torch.ones(4, 4).T[1:], torch.ones(4, dtype=torch.bfloat16), torch.ones(8)[::2]]
+)
+def test_what_a_kernel_would_misread_is_refused(numbers: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="contiguous float32"):
+        machine.address_of(numbers)
+    assert machine.address_of(torch.ones(4, 4)[1:]) % 16 == 0

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from text2song.model.kernels.lanes import BFLOAT16_BYTES, FLOAT_BYTES, LINE_BYTES, Kernel, Value
-from text2song.model.kernels.machine import Compiled, compiled
+from text2song.model.kernels.machine import Compiled, address_of, compiled
 from text2song.model.kernels.team import share
 
 _MOST_LANES: Final = 16
@@ -50,7 +50,7 @@ class Table:
 def remember(qkv: Tensor, table: Table, *, layer: int, memory: torch.dtype) -> None:
     """Write each row's keys and values as the last of its memory: float32 rows [queries, 3, A, D]."""
     queries, _, heads, width = qkv.shape
-    _remember(width, memory)(qkv.data_ptr(), table.rows.data_ptr(), queries, heads, layer)
+    _remember(width, memory)(address_of(qkv), table.rows.data_ptr(), queries, heads, layer)
 
 
 def attend(query: Tensor, table: Table, *, layer: int, memory: torch.dtype) -> Tensor:
@@ -59,6 +59,7 @@ def attend(query: Tensor, table: Table, *, layer: int, memory: torch.dtype) -> T
     Queries may lie apart from each other, as those in a tensor of queries, keys and values do.
     """
     queries, heads, width = query.shape
+    address_of(query[0])  # each of them by itself is in one piece
     out = torch.empty(queries, heads, width)
     run = _attend(width, memory)
     query_bytes = query.stride(0) * FLOAT_BYTES

@@ -4,8 +4,8 @@ A kernel is written once and reads like the loop that it is; LLVM cuts the vecto
 the processor has. Nothing here lets LLVM change the order of a sum, so a kernel has the same bits on every
 processor that multiplies and adds in one rounding (IEEE 754-2008, fusedMultiplyAdd).
 
-Every argument is a 64-bit number: a count, or an address. Nobody checks addresses: who calls a kernel keeps
-the tensors alive, contiguous and as large as it says.
+Every argument is a 64-bit number: a count, or an address. Kernels believe them: the functions around a kernel
+see to it that tensors are what it takes them for (`machine.address_of`) and live until it is done.
 """
 
 from collections.abc import Iterator, Sequence

@@ -12,10 +12,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
 from torch import Tensor
 
-from text2song.model.kernels.lanes import FLOAT_BYTES, Kernel
-from text2song.model.kernels.machine import Compiled, compiled
+from text2song.model.kernels.lanes import FLOAT_BYTES, Kernel, Value
+from text2song.model.kernels.machine import Compiled, address_of, compiled
 
 _LANES: Final = 16
+_RANK_LANES: Final = 8
+"""Inner numbers that are summed at a time: few, since adapters have few."""
+_STRANDS: Final = 4
+"""Sums that grow beside each other, because one waits for its last addition longer than a load takes."""
 _OUTPUTS: Final = 64
 """Outputs that are summed at a time."""
 
@@ -25,7 +29,7 @@ class LowRank:
 
     def __init__(self, *, down: Tensor, up: Tensor) -> None:
         self._outputs, self._inputs = len(up), down.shape[1]
-        ranks, width = -len(down) % _LANES, -len(up) % _OUTPUTS
+        ranks, width = -len(down) % _RANK_LANES, -len(up) % _OUTPUTS
         self._down = F.pad(down.float().T, (0, ranks)).contiguous()  # [I, r]
         self._up = F.pad(up.float().T, (0, width)).contiguous()  # [r, O]
         self._rank = len(self._up)
@@ -44,13 +48,13 @@ class LowRank:
         _kernel()(
             rows.data_ptr(),
             len(rows),
-            x.data_ptr(),
-            y.data_ptr(),
+            address_of(x),
+            address_of(y),
             self._down.data_ptr(),
             self._up.data_ptr(),
             inner.data_ptr(),
             self._inputs,
-            self._down.shape[1] // _LANES,
+            self._down.shape[1] // _RANK_LANES,
             self._rank,
             y.shape[1] // _OUTPUTS,
         )
@@ -77,21 +81,17 @@ def _kernel() -> Compiled:
     )
     vector = _LANES * FLOAT_BYTES
     down_bytes, up_bytes = (
-        kernel.times(rank_vectors, vector),
+        kernel.times(rank_vectors, _RANK_LANES * FLOAT_BYTES),
         kernel.times(output_blocks, _OUTPUTS * FLOAT_BYTES),
     )
-    zero = kernel.constant(0.0, _LANES)
     with kernel.loop(0, rows) as each:
         row = kernel.number_at(kernel.plus(rows_at, kernel.times(each.index, 8)))
         x = kernel.plus(x_at, kernel.times(kernel.times(row, inputs), FLOAT_BYTES))
         y = kernel.plus(y_at, kernel.times(row, up_bytes))
         with kernel.loop(0, rank_vectors) as some:
-            column = kernel.plus(down_at, kernel.times(some.index, vector))
-            with kernel.loop(0, inputs, carried=[zero]) as loop:
-                number = kernel.everywhere(kernel.plus(x, kernel.times(loop.index, FLOAT_BYTES)), _LANES)
-                factor = kernel.floats(kernel.plus(column, kernel.times(loop.index, down_bytes)), _LANES)
-                loop.next = [kernel.fma(number, factor, loop.carried[0])]
-            kernel.store(loop.carried[0], kernel.plus(inner_at, kernel.times(some.index, vector)))
+            offset = kernel.times(some.index, _RANK_LANES * FLOAT_BYTES)
+            total = _inner(kernel, x, kernel.plus(down_at, offset), inputs, down_bytes)
+            kernel.store(total, kernel.plus(inner_at, offset))
         with kernel.loop(0, output_blocks) as block:
             offset = kernel.times(block.index, _OUTPUTS * FLOAT_BYTES)
             here = [kernel.plus(y, offset, v * vector) for v in range(_OUTPUTS // _LANES)]
@@ -109,3 +109,22 @@ def _kernel() -> Compiled:
             for place, total in zip(here, loop.carried, strict=True):
                 kernel.store(kernel.add(kernel.floats(place, _LANES), total), place)
     return compiled(kernel)
+
+
+def _inner(kernel: Kernel, x: Value, column: Value, inputs: Value, down_bytes: Value) -> Value:
+    """A row's inner numbers, one vector of them: the sum over its inputs in four strands, then over those."""
+
+    def summed(number: Value, total: Value) -> Value:
+        mine = kernel.everywhere(kernel.plus(x, kernel.times(number, FLOAT_BYTES)), _RANK_LANES)
+        factor = kernel.floats(kernel.plus(column, kernel.times(number, down_bytes)), _RANK_LANES)
+        return kernel.fma(mine, factor, total)
+
+    rounds, rest = kernel.divided(inputs, kernel.whole(_STRANDS))
+    with kernel.loop(0, rounds, carried=[kernel.constant(0.0, _RANK_LANES)] * _STRANDS) as loop:
+        first = kernel.times(loop.index, _STRANDS)
+        loop.next = [summed(kernel.plus(first, strand), total) for strand, total in enumerate(loop.carried)]
+    strands = loop.carried
+    with kernel.loop(kernel.plus(inputs, kernel.times(rest, -1)), inputs, carried=strands[:1]) as last:
+        last.next = [summed(last.index, last.carried[0])]
+    lower, upper = kernel.add(last.carried[0], strands[1]), kernel.add(strands[2], strands[3])
+    return kernel.add(lower, upper)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import llvmlite.binding as llvm
 import torch
+from torch import Tensor
 
 from text2song.model.kernels.lanes import Kernel
 
@@ -47,6 +48,19 @@ def _machine() -> Any:  # noqa: ANN401  # llvmlite has no types
     flags = ",".join(f"{'+' if has else '-'}{name}" for name, has in features().items())
     cpu = llvm.get_host_cpu_name() if platform.machine() not in ("x86_64", "AMD64") else "x86-64-v3"
     return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=flags, opt=3)
+
+
+def address_of(numbers: Tensor) -> int:
+    """Where a kernel finds float32 numbers behind each other.
+
+    Raises:
+        ValueError: they are of another dtype, or apart.
+    """
+    if numbers.dtype != torch.float32 or not numbers.is_contiguous():
+        raise ValueError(
+            f"a kernel takes contiguous float32, not {numbers.dtype} of strides {numbers.stride()}"
+        )
+    return numbers.data_ptr()
 
 
 _engines: list[Any] = []
