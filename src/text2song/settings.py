@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         default="auto",
         description="The numbers that a worker computes in: `float32`, `bfloat16`, or `int8` on a processor. "
-        "`auto`: `bfloat16` where the device multiplies in it, else `float32`.",
+        "`auto`: `bfloat16`, but `float32` on GPUs that do not multiply in it.",
     )
     capacity: int = Field(
         default=8,
