@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
 from torch import Tensor
 
+from text2song.model.arena import Arena, Record, Recorder
 from text2song.model.attention import Attention, attention_of
 from text2song.model.checkpoint import Read
 from text2song.model.footprint import row_bytes
@@ -101,6 +102,22 @@ class Decoder:
             for k in range(shape.codebooks)
         ]
         self._head = product(torch.cat(heads), backend=precision.products)  # [R, H] to [R, K V]
+        self._arena: Arena | None = None
+        self._recorder: Recorder | None = None
+
+    def record_steps(self, *, rows: int, steps: int, tokens: int, record: Record) -> None:
+        """Keep up to `rows` rows in an arena, and replay steps that `record` recorded: see `arena.py`."""
+        arena = Arena(
+            self._shape,
+            rows=rows,
+            steps=steps,
+            tokens=tokens,
+            dtype=self._precision.kept,
+            device=self._device,
+        )
+        codebooks = self._shape.codebooks
+        self._recorder = Recorder(arena, forward=self._forward, record=record, codebooks=codebooks)
+        self._arena = arena
 
     def _tensor(self, read: Read, name: str, shape: tuple[int, ...]) -> Tensor:
         return read(name, shape).to(self._precision.kept)
@@ -147,14 +164,24 @@ class Decoder:
         The memory is not filled beforehand: where the system hands out small pages, it does so as the row
         grows; large ones hold steps of many heads, and come with the first.
         """
-        shape, kept = self._shape, self._precision.kept
-        size = (shape.layers, 2, 2 if is_guided else 1, shape.heads, steps, shape.head_width)
-        memory = torch.empty(size, dtype=kept, device=self._device)
-        cross = memory.new_empty(shape.layers, 2, shape.heads, len(text), shape.head_width)
+        track = self._placed(steps=steps, tokens=len(text), streams=2 if is_guided else 1)
+        track.updates = updates
         text = text.to(self._precision.flowing)
-        for layer, place in enumerate(cross):
+        for layer, place in enumerate(track.cross):
             place[0], place[1] = self._keys_and_values(text, updates, layer)
-        return Track(memory=memory, cross=cross, updates=updates)
+        return track
+
+    def _placed(self, *, steps: int, tokens: int, streams: int) -> Track:
+        """Memory for a row: in the arena, if there is one and the row fits, else its own."""
+        if self._arena is not None:
+            track = self._arena.open_track(steps=steps, tokens=tokens, streams=streams)
+            if track is not None:
+                return track
+        shape = self._shape
+        size = (shape.layers, 2, streams, shape.heads, steps, shape.head_width)
+        memory = torch.empty(size, dtype=self._precision.kept, device=self._device)
+        cross = memory.new_empty(shape.layers, 2, shape.heads, tokens, shape.head_width)
+        return Track(memory=memory, cross=cross, updates=None)
 
     def _keys_and_values(self, text: Tensor, updates: Updates | None, index: int) -> tuple[Tensor, Tensor]:
         """One layer's keys and values of the sentence: [E, H] to [A, E, D] each."""
@@ -180,19 +207,29 @@ class Decoder:
         Both are on the processor, where codes are drawn, whatever the weights are on. Rows whose
         adapters are the same are computed together.
         """
-        company = Company.of(tracks, counts=[len(each) for each in columns], device=self._device)
-        tokens = torch.cat([columns[row] for row in company.order]).to(self._device)
-        attention = attention_of(company, self._precision)
+        logits = self._replayed(columns, tracks)
+        if logits is None:
+            company = Company.of(tracks, counts=[len(each) for each in columns], device=self._device)
+            tokens = torch.cat([columns[row] for row in company.order]).to(self._device)
+            together = self._forward(tokens, company, attention_of(company, self._precision)).cpu()
+            logits = torch.split(together, [track.streams for track in tracks])
+        for track, count in zip(tracks, map(len, columns), strict=True):
+            track.step += count
+        split = (self._shape.codebooks, self._shape.codebook_size)
+        return tuple(row.view(-1, *split) for row in logits)
+
+    def _replayed(self, columns: Sequence[Tensor], tracks: Sequence[Track]) -> Sequence[Tensor] | None:
+        """Logits [G, K V] by row; None where this step cannot be replayed."""
+        return None if self._recorder is None else self._recorder.step(columns, tracks=tracks)
+
+    def _forward(self, tokens: Tensor, company: Company, attention: Attention) -> Tensor:
+        """The readers' tokens [N, K] to float32 logits of each row's streams, [B G, K V]."""
         x = self._embed(tokens, company)  # [R, H]
         for index, layer in enumerate(self._layers):
             x = x + self._attend_to_past(layer.self_norm(x), company, attention, index)
             x = self._read_sentence(x, company, attention, index)
             x = x + self._feed_forward(layer.ffn_norm(x), company, index)
-        logits = self._head(self._last_norm(x[company.last])).float().cpu()
-        logits = logits.view(-1, self._shape.codebooks, self._shape.codebook_size)  # [B G, K, V]
-        for track, count in zip(tracks, map(len, columns), strict=True):
-            track.step += count
-        return torch.split(logits, [track.streams for track in tracks])
+        return self._head(self._last_norm(x[company.last])).float()
 
     def _embed(self, tokens: Tensor, company: Company) -> Tensor:
         """Tokens [N, K] to [R, H]: the codebooks' embeddings, summed in order, and the position's."""

@@ -11,6 +11,7 @@ from typing import Self
 import torch
 
 from text2song.errors import ModelCorrupt
+from text2song.model.arena import cuda_recording
 from text2song.model.batch import Parts, RowBatch
 from text2song.model.budget import Budget
 from text2song.model.checkpoint import Checkpoint, Read, open_checkpoint
@@ -19,6 +20,7 @@ from text2song.model.configuration import ModelConfiguration, read_configuration
 from text2song.model.decoder import Decoder, module_shapes
 from text2song.model.delay import offsets_for
 from text2song.model.device import device_title, free_on, usable_device
+from text2song.model.footprint import ORDINARY_TOKENS
 from text2song.model.manifest import Manifest
 from text2song.model.memory import memory_guard, return_holes
 from text2song.model.precision import ORACLE, dtypes_on, precision_for
@@ -85,6 +87,11 @@ class MusicGen:
                 window_frames=configuration.window_frames,
                 kept_frames=configuration.kept_frames,
             )
+            if where.type == "cuda":
+                steps = configuration.window_frames + shape.last_offset
+                parts.decoder.record_steps(
+                    rows=rows, steps=steps, tokens=ORDINARY_TOKENS, record=cuda_recording
+                )
         return_holes()
         return cls(parts, capacity=rows)
 

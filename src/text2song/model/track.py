@@ -20,7 +20,7 @@ from torch import Tensor
 from text2song.model.lora import Updates
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Track:
     """What the decoder remembers of one row; made by `Decoder.open_track`."""
 
