@@ -141,7 +141,7 @@ def test_two_with_large_jobs_share_two_workers(running: Studio) -> None:
 
 def test_what_waits_is_left_to_a_worker_that_has_rows_free(running: Studio) -> None:
     """A job stays where it was begun, so whoever comes first must not take more than it has rows for."""
-    for number in range(4):
+    for number in range(2 * CAPACITY):  # more than two workers begin
         fill(running, f"user {number}", seed=10 + number, takes_of_jobs=[2 * CAPACITY])
     with at_work(running, workers=2, is_announced=True) as staff:
         staff.wait_for(CAPACITY, CAPACITY)

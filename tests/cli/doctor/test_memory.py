@@ -72,7 +72,7 @@ def test_a_model_that_is_unknown_or_cannot_be_read_says_nothing_of_memory(furnis
 
 def test_a_dtype_that_the_device_does_not_compute_in_is_a_problem(console: Console) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("text2song.model.precision._can_bfloat16", lambda _: False)
+        patch.setattr("text2song.model.precision.dtypes_on", lambda _: ("float32",))
         state, words = found(examined(console, DTYPE="bfloat16"), "memory")
     assert (state, "bfloat16 cannot be used" in words) == ("problem", True)
 
