@@ -30,15 +30,16 @@ _SIMPSON = (1 / 6, 4 / 6, 1 / 6)
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Seconds of this process on a processor, so that others disturb less; of the wall on a GPU."""
+    """One thread's own seconds, so that others disturb less; by several, and on a GPU, those of the wall."""
 
     device: str
 
     def now(self) -> float:
         """A moment, once what was asked of the device is done."""
-        if self.device == "cpu":
+        if self.device != "cpu":
+            torch.cuda.synchronize()
+        elif torch.get_num_threads() == 1:
             return time.process_time()
-        torch.cuda.synchronize()
         return time.perf_counter()
 
 

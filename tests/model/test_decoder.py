@@ -158,7 +158,7 @@ def test_columns_that_are_known_are_remembered_as_if_each_were_a_step(ours: Ours
 SHAPE = DecoderShape(
     layers=2, width=1024, heads=16, ffn_width=4096, codebooks=4, channels=1, codebook_size=2048, positions=64
 )
-"""musicgen-small's real widths, where oneDNN's products of one row and of two are known to differ."""
+"""musicgen-small's real widths, where libraries' products of one row and of two are known to differ."""
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """A row's codes, window by window, from logits that a script gives."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from tests.model.playing import SPEC
 from text2song.model.longform import Window, windows_for
 from text2song.model.row import RECALLED_COLUMNS, Row
-from text2song.model.sampling import draw, generator_for
+from text2song.model.sampling import chances, draw, generator_for
 from text2song.model.track import Track
 from text2song.music.sampling import SamplingParams
 from text2song.music.spec import GenerationSpec
@@ -44,9 +45,15 @@ class Scripted:
             made.read.append(columns)
             before = row.track.step
             row.track.step += len(columns)
-            row.accept(logits_of(drawn, codebooks=made.codebooks)[None])
+            answer(row, logits_of(drawn, codebooks=made.codebooks))
             drawn += before + len(columns) > row_kept(windows, made.read)
         return made
+
+
+def answer(row: Row, logits: torch.Tensor) -> None:
+    """What a batch does after a step."""
+    if row.is_to_draw:
+        row.accept(draw(logits, params=row.spec.sampling, chances=row.chances()))
 
 
 def row_kept(windows: tuple[Window, ...], read: list[torch.Tensor]) -> int:
@@ -65,9 +72,8 @@ def slow_reference(windows: tuple[Window, ...], offsets: tuple[int, ...]) -> tor
     codes = torch.full((len(offsets), windows[-1].end), -1)
     for window in windows:
         for column in range(window.kept + 1, window.frames + max(offsets) + 1):
-            chosen = draw(
-                logits_of(drawn, codebooks=len(offsets)), params=spec().sampling, generator=generator
-            )
+            decide = chances(generator, codebooks=len(offsets), codes=CODES)
+            chosen = draw(logits_of(drawn, codebooks=len(offsets)), params=spec().sampling, chances=decide)
             drawn += 1
             for k, offset in enumerate(offsets):
                 frame = column - 1 - offset
@@ -105,13 +111,25 @@ def test_a_window_begins_with_what_is_known_some_columns_at_a_time() -> None:
         assert torch.equal(known[1 + offset :, k], played.row.codes[k, 50 : 150 - offset])
 
 
+def test_chances_that_are_drawn_ahead_are_the_same() -> None:
+    windows = windows_for(50, window_frames=30, kept_frames=12)
+    with ThreadPoolExecutor(2) as ahead:
+        rows = [
+            Row(spec(), track=track(), windows=windows, offsets=(0, 1), special=CODES, ahead=helper)
+            for helper in (None, ahead)
+        ]
+        for _ in range(5):
+            ours, theirs = (row.chances() for row in rows)
+            assert torch.equal(ours, theirs)
+
+
 def test_frames_done_only_grow() -> None:
     windows = windows_for(110, window_frames=30, kept_frames=12)
     row = Row(spec(), track=track(), windows=windows, offsets=(0, 1, 2, 3), special=CODES)
     told = []
     while not row.is_composed:
         row.track.step += len(row.columns)
-        row.accept(logits_of(0, codebooks=4)[None])
+        answer(row, logits_of(0, codebooks=4))
         told.append(row.frames_done)
     assert told == sorted(told)
     assert told[-1] == 110

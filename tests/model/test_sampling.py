@@ -9,7 +9,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from text2song.model.sampling import draw, generator_for, guided, kept_logits
+from text2song.model.sampling import chances, draw, draw_together, generator_for, guided, kept_logits
 from text2song.music.sampling import SamplingParams
 
 UNUSED_IDS = torch.zeros(4, 1, dtype=torch.long)
@@ -17,6 +17,11 @@ UNUSED_IDS = torch.zeros(4, 1, dtype=torch.long)
 
 def some_logits(seed: int = 0) -> torch.Tensor:
     return torch.randn(4, 2048, generator=torch.Generator().manual_seed(seed)) * 3
+
+
+def drawn_by(generator: torch.Generator, logits: torch.Tensor, params: SamplingParams) -> torch.Tensor:
+    decide = chances(generator, codebooks=logits.shape[0], codes=logits.shape[1])
+    return draw(logits, params=params, chances=decide)
 
 
 def all_kept(logits: torch.Tensor) -> list[list[int]]:
@@ -84,7 +89,7 @@ def test_codes_are_drawn_with_the_probabilities_of_the_definition() -> None:
     generator = generator_for(11)
     params = SamplingParams(top_k=0)
 
-    drawn = torch.stack([draw(logits, params=params, generator=generator) for _ in range(1000)])
+    drawn = torch.stack([drawn_by(generator, logits, params) for _ in range(1000)])
 
     expected = 4000 * torch.tensor(probabilities)
     deviations = (torch.bincount(drawn.flatten(), minlength=4) - expected) ** 2 / expected
@@ -130,7 +135,7 @@ def test_codes_of_guided_logits_are_drawn_as_the_definition_says(
     combined = guided(conditional, null, scale=scale).expand(4, -1)
     generator = generator_for(23)
 
-    drawn = torch.stack([draw(combined, params=params, generator=generator) for _ in range(1000)]).flatten()
+    drawn = torch.stack([drawn_by(generator, combined, params) for _ in range(1000)]).flatten()
 
     counts = torch.bincount(drawn, minlength=6).double()
     possible = expected > 0
@@ -147,7 +152,47 @@ def test_a_generator_is_torchs_own_stream_for_that_seed_and_disturbs_no_other() 
     torch.manual_seed(6)
     before = torch.get_rng_state()
 
-    ours = draw(logits, params=SamplingParams(top_k=0), generator=generator_for(5))
+    ours = drawn_by(generator_for(5), logits, SamplingParams(top_k=0))
 
     assert torch.equal(ours, expected)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("params", [SamplingParams(), SamplingParams(top_k=7, top_p=0.8, temperature=0.6)])
+def test_a_draw_is_torchs_multinomial_with_that_generator(seed: int, params: SamplingParams) -> None:
+    ours, theirs, logits = generator_for(seed), generator_for(seed), some_logits(seed)
+    for _ in range(5):
+        probabilities = kept_logits(logits, params=params).softmax(-1)
+        expected = torch.multinomial(probabilities, 1, generator=theirs)[:, 0]
+        assert torch.equal(drawn_by(ours, logits, params), expected)
+
+
+def test_rows_that_are_drawn_together_have_the_codes_of_each_alone() -> None:
+    """Guided and not, alike and not, and one whose logits are no numbers."""
+    warm = SamplingParams(temperature=1.3, top_p=0.9)
+    sampling = [SamplingParams(), warm, SamplingParams(guidance_scale=1.0), SamplingParams(), warm]
+    logits, decide = [], []
+    for row, params in enumerate(sampling):
+        streams = 1 if params.guidance_scale == 1.0 else 2
+        logits.append(torch.stack([some_logits(10 * row + stream) for stream in range(streams)]))
+        decide.append(chances(generator_for(row), codebooks=4, codes=2048))
+    logits[3][1, 2, 77] = torch.nan
+
+    found = draw_together(logits, sampling=sampling, chances=decide)
+
+    assert found[3] is None
+    for row in (0, 1, 2, 4):
+        (alone,) = draw_together(
+            logits[row : row + 1], sampling=sampling[row : row + 1], chances=decide[row:]
+        )
+        assert alone is not None
+        assert torch.equal(torch.as_tensor(found[row]), alone)
+        combined = logits[row][0]
+        if len(logits[row]) == 2:
+            combined = guided(*logits[row], scale=sampling[row].guidance_scale)
+        assert torch.equal(alone, draw(combined, params=sampling[row], chances=decide[row]))
+
+
+def test_to_draw_nothing_is_nothing() -> None:
+    assert draw_together([], sampling=[], chances=[]) == []

@@ -38,6 +38,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import torch
+from text2song.model.linear import product
 from text2song.model.musicgen import MusicGen
 
 def told_by_the_system(name):
@@ -46,9 +47,8 @@ def told_by_the_system(name):
 
 folder, dtype, rows, steps, tokens = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
 torch.set_num_threads(1)
-torch.ops.mkldnn._linear_pointwise(  # what the library takes at its first product is not the model's
-    torch.ones(2, 64), torch.ops.mkldnn._reorder_linear_weight(torch.ones(64, 64), 2), None, "none", [], ""
-)
+for count in (2, 8):  # what the compiler takes for its first loops is not the model's
+    product(torch.ones(64, 64), backend="packed")(torch.ones(count, 64))
 told = {"program": told_by_the_system("VmRSS")}
 model = MusicGen.load(folder, dtype=dtype)
 parts, shape = model._parts, model.info

@@ -91,7 +91,10 @@ class Recorder:
         self._recordings: dict[tuple[int, int], Replay] = {}
 
     def step(self, columns: Sequence[Tensor], *, tracks: Sequence[Track]) -> list[Tensor] | None:
-        """Each row's logits [G, K V], if a recording can do this step; None if not. Moves no row on."""
+        """Each row's logits [G, K V] until the next step, if a recording can do this one; None if not.
+
+        Moves no row on.
+        """
         slots = self._arena.slots_of(tracks)
         if slots is None or any(len(column) > 1 for column in columns) or any(t.updates for t in tracks):
             return None
@@ -101,7 +104,7 @@ class Recorder:
         self._fill(slots, columns, tracks)
         if (rows, steps) not in self._recordings:
             self._recordings[rows, steps] = self._record(lambda: self._run(rows, steps))
-        logits = self._recordings[rows, steps]().view(rows, 2, -1).cpu()
+        logits = self._recordings[rows, steps]().view(rows, 2, -1)
         return [logits[slot, : track.streams] for slot, track in zip(slots, tracks, strict=True)]
 
     def _fill(self, slots: Sequence[int], columns: Sequence[Tensor], tracks: Sequence[Track]) -> None:

@@ -8,6 +8,7 @@ Legend: K codebooks, T frames, C channels, N samples in each channel.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -16,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from text2song.errors import InvalidInput, OutOfMemory, StudioError
+from text2song.errors import InvalidInput, ModelOutputRejected, OutOfMemory, StudioError
 from text2song.model.codec import Codec
 from text2song.model.decoder import Decoder
 from text2song.model.longform import Window, windows_for
@@ -25,12 +26,18 @@ from text2song.model.protocol import GeneratedTake, ModelInfo, RowProgress, RowR
 from text2song.model.rack import AdapterRack
 from text2song.model.room import Room
 from text2song.model.row import Row
+from text2song.model.sampling import draw_together
 from text2song.model.text import TextReader
 from text2song.model.verdict import accepted
 from text2song.music.spec import GenerationSpec
 from text2song.sound.waveform import Waveform
 
 log = logging.getLogger(__name__)
+
+_NO_NUMBERS = (
+    "The model's numbers overflowed (NaN or infinite logits). Try a lower guidance_scale; if it keeps "
+    "happening, the model's weights or its adapter are damaged."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +56,8 @@ class Parts:
     """Frames that the model sees at once."""
     kept_frames: int
     """Frames that a next window of a long take begins with."""
+    ahead: Executor | None = None
+    """Who draws each row's chances while its step is computed elsewhere; None where that is here."""
 
 
 @dataclass(slots=True, eq=False)
@@ -176,7 +185,14 @@ class RowBatch:
                 is_guided=is_guided(spec),
                 updates=parts.rack.updates_for(spec.adapters),
             )
-        return Row(spec, track=track, windows=windows, offsets=parts.offsets, special=info.codebook_size)
+        return Row(
+            spec,
+            track=track,
+            windows=windows,
+            offsets=parts.offsets,
+            special=info.codebook_size,
+            ahead=parts.ahead,
+        )
 
     @torch.inference_mode()
     def _compose(self) -> Sequence[RowResult]:
@@ -191,18 +207,33 @@ class RowBatch:
                 )
         except OutOfMemory as error:
             return self._drop_youngest(error)
-        failed = []
-        for number, row, row_logits in zip(numbers, rows, logits, strict=True):
-            try:
-                row.accept(row_logits)
-            except StudioError as error:
-                del self._composing[number]
-                failed.append(RowResult(number, error))
-                continue
-            if row.is_composed:
+        failed = self._draw(logits)
+        for number, row in zip(numbers, rows, strict=True):
+            if number in self._composing and row.is_composed:
                 del self._composing[number]
                 self._rendering[number] = self._sound_of(row.spec, row.codes)
                 self._parts.room.row_composed()
+        return failed
+
+    def _draw(self, logits: Sequence[Tensor]) -> Sequence[RowResult]:
+        """The codes of the step that was just made; answers the rows that have none."""
+        drawing = [
+            (number, row, mine)
+            for (number, row), mine in zip(self._composing.items(), logits, strict=True)
+            if row.is_to_draw
+        ]
+        codes = draw_together(
+            [mine for _, _, mine in drawing],
+            sampling=[row.spec.sampling for _, row, _ in drawing],
+            chances=[row.chances() for _, row, _ in drawing],
+        )
+        failed = []
+        for (number, row, _), drawn in zip(drawing, codes, strict=True):
+            if drawn is None:
+                del self._composing[number]
+                failed.append(RowResult(number, ModelOutputRejected(_NO_NUMBERS)))
+            else:
+                row.accept(drawn)
         return failed
 
     def _render(self) -> Sequence[RowResult]:

@@ -204,14 +204,14 @@ class Decoder:
         Takes by row the tokens of the step before, [1, K] (the special token at first), or several
         columns [n, K] that are known already and only to be remembered. Answers each row's float32
         logits [G, K, V] after its last column: the conditional stream's first, then the null stream's.
-        Both are on the processor, where codes are drawn, whatever the weights are on. Rows whose
-        adapters are the same are computed together.
+        They are where the weights are, until the next step. Rows whose adapters are the same are
+        computed together.
         """
         logits = self._replayed(columns, tracks)
         if logits is None:
             company = Company.of(tracks, counts=[len(each) for each in columns], device=self._device)
             tokens = torch.cat([columns[row] for row in company.order]).to(self._device)
-            together = self._forward(tokens, company, attention_of(company, self._precision)).cpu()
+            together = self._forward(tokens, company, attention_of(company, self._precision))
             logits = torch.split(together, [track.streams for track in tracks])
         for track, count in zip(tracks, map(len, columns), strict=True):
             track.step += count

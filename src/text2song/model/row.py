@@ -3,19 +3,20 @@
 A long take is drawn window by window (`longform.py`); each window is a delayed sequence of its own,
 whose first frames are known from the window before.
 
-Legend: K codebooks, T frames, S columns of the delayed sequence, G streams (2 under guidance), V codes.
+Legend: K codebooks, T frames, S columns of the delayed sequence, V codes.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from functools import partial
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from text2song.errors import ModelOutputRejected
 from text2song.model.delay import delayed, frame_at, undelayed
 from text2song.model.longform import Window
-from text2song.model.sampling import draw, generator_for, guided
+from text2song.model.sampling import chances, generator_for
 from text2song.model.track import Track
 from text2song.music.spec import GenerationSpec
 
@@ -35,13 +36,15 @@ class Row:
         windows: Sequence[Window],
         offsets: tuple[int, ...],
         special: int,
+        ahead: Executor | None = None,
     ) -> None:
+        """`ahead` is whom to ask for each step's chances while the step is computed."""
         self.spec = spec
         self.track = track
         self._windows = list(windows)
         self._offsets = offsets
         self._special = special
-        self._generator = generator_for(spec.seed)
+        self._chances = _Chances(spec.seed, codebooks=len(offsets), codes=special, ahead=ahead)
         self._codes = torch.empty((len(offsets), windows[-1].end), dtype=torch.int64)  # [K, T]
         self._begin(windows[0])
 
@@ -78,32 +81,25 @@ class Row:
     def _is_window_full(self) -> bool:
         return self.track.step == self._steps.shape[1] - 1
 
-    def accept(self, logits: Tensor) -> None:
-        """Draw the codes of the step that the decoder just did; logits are [G, K, V].
+    @property
+    def is_to_draw(self) -> bool:
+        """Whether the step that the decoder just did gives codes: not where it only recalled columns."""
+        return self.track.step > self._window.kept
 
-        Every codebook draws at every step, also where the pattern keeps the special token or the code
-        is known: so does transformers, and the generator must stay in step with it. After columns
-        that were only recalled nothing is drawn.
+    def chances(self) -> Tensor:
+        """What decides the next draw, [K, V]; asked for once for each.
 
-        Raises:
-            ModelOutputRejected: the logits are not numbers.
+        Every codebook has its own at every step, also where the pattern keeps the special token or the code
+        is known: so does transformers, and the generator must stay in step with it.
         """
+        return self._chances.next()
+
+    def accept(self, codes: Tensor) -> None:
+        """Keep what was drawn, [K], of the step that the decoder just did."""
         column = self.track.step
-        if column <= self._window.kept:
-            return
-        sampling = self.spec.sampling
-        combined = logits[0]
-        if len(logits) == 2:
-            combined = guided(logits[0], logits[1], scale=sampling.guidance_scale)
-        if not combined.isfinite().all():
-            raise ModelOutputRejected(
-                "The model's numbers overflowed (NaN or infinite logits). Try a lower guidance_scale; if it "
-                "keeps happening, the model's weights or its adapter are damaged."
-            )
-        drawn = draw(combined, params=sampling, generator=self._generator)
         new = range(self._window.kept, self._window.frames)
         is_new = torch.tensor([frame_at(column, offset=offset) in new for offset in self._offsets])
-        self._steps[:, column] = drawn.where(is_new, self._steps[:, column])
+        self._steps[:, column] = codes.where(is_new, self._steps[:, column])
         if self._is_window_full:
             self._keep_window()
 
@@ -113,3 +109,20 @@ class Row:
         later = [each for each in self._windows if each.start > window.start]
         if later:
             self._begin(later[0])
+
+
+class _Chances:
+    """A row's chances, draw after draw."""
+
+    def __init__(self, seed: int, *, codebooks: int, codes: int, ahead: Executor | None) -> None:
+        self._draw = partial(chances, generator_for(seed), codebooks=codebooks, codes=codes)
+        self._ahead = ahead
+        self._next = ahead.submit(self._draw) if ahead else None
+
+    def next(self) -> Tensor:
+        """Those of the next draw."""
+        if self._ahead is None or self._next is None:
+            return self._draw()
+        found = self._next.result()
+        self._next = self._ahead.submit(self._draw)
+        return found
