@@ -27,9 +27,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from peft import LoraConfig, get_peft_model
 from torch import Tensor
-from transformers import MusicgenForCausalLM, MusicgenForConditionalGeneration
+
+try:
+    from peft import LoraConfig, get_peft_model
+    from transformers import MusicgenForCausalLM, MusicgenForConditionalGeneration
+except ModuleNotFoundError as missing:
+    raise SystemExit(
+        f"{missing.name} is not installed: `make setup` brings what benchmarks compare with."
+    ) from None
 
 from benchmarks import musicgens, steps
 from benchmarks.steps import Clock
@@ -176,7 +182,7 @@ def cases_of_steps(peers: Peers, *, prompts: Sequence[int], rounds: int) -> list
 
 
 def cases_of_takes(peers: Peers, *, frames: int, prompts: Sequence[int], rounds: int) -> list[Case]:
-    """Whole takes in bfloat16, the default where it is fast, beside theirs by default."""
+    """Whole takes in bfloat16, the default, beside theirs by default."""
 
     def their(count: int) -> float:
         ids = peers.words(count)

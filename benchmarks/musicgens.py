@@ -7,7 +7,6 @@ model layer alone, so that it also runs on a machine with a GPU and nothing of t
 import json
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -22,15 +21,13 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from text2song.model.arena import cuda_recording
 from text2song.model.batch import Parts
 from text2song.model.checkpoint import Read
 from text2song.model.codec import Codec
 from text2song.model.configuration import ModelConfiguration, read_configuration
 from text2song.model.decoder import Decoder, module_shapes
 from text2song.model.delay import offsets_for
-from text2song.model.footprint import ORDINARY_TOKENS
-from text2song.model.musicgen import CHANCES_THREADS
+from text2song.model.musicgen import aid_of
 from text2song.model.noise_files import small_files
 from text2song.model.precision import precision_for
 from text2song.model.protocol import ModelInfo
@@ -158,9 +155,6 @@ def ours(size: str, *, dtype: str, read: Read, device: str = "cpu", rows: int = 
         reader = TextReader(folder, shape=found.text_encoder, width=shape.width, read=read)
     shapes = module_shapes(shape)
     decoder = Decoder(shape, read=read, precision=precision)
-    if where.type == "cuda":
-        steps = found.window_frames + shape.last_offset
-        decoder.record_steps(rows=rows, steps=steps, tokens=ORDINARY_TOKENS, record=cuda_recording)
     return Parts(
         info=ModelInfo(
             id=f"musicgen-{size} with random weights",
@@ -186,7 +180,7 @@ def ours(size: str, *, dtype: str, read: Read, device: str = "cpu", rows: int = 
         offsets=offsets_for(shape.codebooks, channels=1),
         window_frames=found.window_frames,
         kept_frames=found.kept_frames,
-        ahead=None if where.type == "cpu" else ThreadPoolExecutor(CHANCES_THREADS),
+        ahead=aid_of(decoder, found, rows=rows, device=where).ahead,
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from tests.model.adapters import random_factors
 from tests.model.holding import drawn
 from text2song.model import arena as under_test
-from text2song.model.arena import Arena, Recorder, at_least, cuda_recording
+from text2song.model.arena import Arena, CudaRecordings, Recorder, at_least
 from text2song.model.decoder import Decoder, module_shapes
 from text2song.model.lora import lay_out
 from text2song.model.precision import ORACLE
@@ -92,12 +92,12 @@ def test_a_row_that_begins_anew_in_a_used_slot_reads_nothing_of_the_last_one(bot
     first = both.open(1)
     for _ in range(20):
         both.step([first])
-    both.in_arena._arena.memory.fill_(7.0)  # type: ignore[union-attr]
-    first[0].rewind()
-    first[1].rewind()
-    both.step([first])
     del first
     gc.collect()
+    arena = both.in_arena._arena
+    assert arena is not None
+    arena.memory.fill_(torch.nan)  # its numbers had overflowed
+    arena.cross.fill_(torch.nan)
     second = both.open(2, tokens=1)
     for _ in range(3):
         both.step([second])
@@ -126,6 +126,16 @@ def test_who_does_not_fit_has_a_memory_of_its_own(both: Both) -> None:
     assert both.recorded == 0
     both.step(rows)
     assert both.recorded == 1
+
+
+def test_a_row_that_is_not_in_a_step_stays_as_it_is(both: Both) -> None:
+    first, second = both.open(1), both.open(2)
+    both.step([first], [torch.randint(0, 24, (3, 4))])
+    both.step([second])
+    assert both.recorded == 0  # a recording of both slots would have moved the first one's memory
+    both.step([first])
+    both.step([first, second])
+    assert both.recorded == 1 + 1
 
 
 def test_a_slot_is_free_once_nobody_has_its_row() -> None:
@@ -162,6 +172,6 @@ def test_sizes_double_up_to_the_largest(number: int, size: int) -> None:
 @pytest.mark.gpu
 def test_a_recording_does_again_what_was_done_with_what_is_there_now() -> None:
     numbers = torch.ones(3, device="cuda")
-    replay = cuda_recording(lambda: numbers * 2)
+    replay = CudaRecordings(torch.device("cuda", 0))(lambda: numbers * 2)
     numbers.fill_(5)
     assert replay().tolist() == [10, 10, 10]

@@ -28,19 +28,25 @@ def tracks(dtype: torch.dtype) -> list[Track]:
 
 
 @pytest.mark.parametrize("counts", [[1, 1, 1, 1], [1, 5, 1, 3]], ids=["a column each", "several columns"])
-def test_both_ways_read_and_remember_the_same(counts: list[int]) -> None:
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2)])
+def test_both_ways_read_and_remember_the_same(
+    counts: list[int], dtype: torch.dtype, tolerance: float
+) -> None:
+    """Beside bfloat16 memories torch's attention computes in bfloat16, too."""
     found = []
-    for make in (RowByRow, lambda company: InOneLoop(company, memory=torch.float32)):
-        rows = tracks(torch.float32)
+    for make in (RowByRow, InOneLoop):
+        rows = tracks(dtype)
         company = Company.of(rows, counts=counts, device=CPU)
         chance = torch.Generator().manual_seed(1)
         qkv = torch.randn(len(company.sources), 3, HEADS, WIDTH, generator=chance)
         query = torch.randn(company.readers, HEADS, WIDTH, generator=chance)
         attention = make(company)
-        past, sentence = attention.past(qkv, layer=1), attention.sentence(query, layer=1)
+        flowing = dtype if make is RowByRow else torch.float32
+        past = attention.past(qkv.to(flowing), layer=1)
+        sentence = attention.sentence(query.to(flowing), layer=1)
         found.append((past, sentence, *(row.memory for row in rows)))
     for ours, reference in zip(*found, strict=True):
-        assert (ours - reference).abs().max() < 1e-6
+        assert (ours.float() - reference.float()).abs().max() < tolerance
 
 
 def test_the_oracle_asks_torch_and_the_product_does_not() -> None:

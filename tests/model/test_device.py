@@ -32,17 +32,26 @@ def stepped(configuration: ModelConfiguration, read: Read) -> torch.Tensor:
     return torch.cat(decoder.step([column, column], tracks=tracks))
 
 
+def replayed(configuration: ModelConfiguration, read: Read) -> torch.Tensor:
+    decoder = Decoder(configuration.decoder, read=read, precision=ORACLE)
+    decoder.record_steps(rows=3, steps=9, tokens=5, record=lambda run: run)
+    text = read("decoder.model.decoder.embed_tokens.0.weight", (2049, configuration.decoder.width))[:5]
+    tracks = [decoder.open_track(text, steps=9, is_guided=is_guided) for is_guided in (True, False)]
+    column = torch.full((1, configuration.decoder.codebooks), 2048)
+    return torch.cat(decoder.step([column, column], tracks=tracks))
+
+
 def encoded(configuration: ModelConfiguration, read: Read) -> torch.Tensor:
     return TextEncoder(configuration.text_encoder, read=read).encode(torch.arange(7))
 
 
-@pytest.mark.parametrize(("network", "where"), [(stepped, "cpu"), (encoded, "cuda")])
-def test_a_network_on_a_gpu_mixes_no_memories(mono_folder: Path, network: Network, where: str) -> None:
+@pytest.mark.parametrize("network", [stepped, replayed, encoded])
+def test_a_network_on_a_gpu_mixes_no_memories(mono_folder: Path, network: Network) -> None:
     configuration, tensors = read_configuration(mono_folder), load_file(mono_folder / "model.safetensors")
     real = network(configuration, lambda name, _: tensors[name])
     with pretended_gpu():
         moved = network(configuration, lambda name, _: tensors[name].to(DEVICE))
-    assert (moved.device.type, moved.shape, moved.dtype) == (where, real.shape, real.dtype)
+    assert (moved.device.type, moved.shape, moved.dtype) == ("cuda", real.shape, real.dtype)
 
 
 def test_the_pretence_refuses_what_a_gpu_would(mono_folder: Path) -> None:

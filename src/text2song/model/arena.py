@@ -15,7 +15,7 @@ import heapq
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
@@ -50,7 +50,6 @@ class Arena:
     ) -> None:
         """For rows of at most `steps` steps, whose sentences have at most `tokens` tokens."""
         head = (shape.heads, steps, shape.head_width)
-        # Zeros, because what is not seen is multiplied by zero, and what was here before could be infinite.
         self.memory = torch.zeros(shape.layers, 2, 2 * rows, *head, dtype=dtype, device=device)
         self.cross = self.memory.new_zeros(shape.layers, 2, rows, shape.heads, tokens, shape.head_width)
         self.rows, self.steps, self.tokens = rows, steps, tokens
@@ -59,17 +58,34 @@ class Arena:
 
     def open_track(self, *, steps: int, tokens: int, streams: int) -> Track | None:
         """A row's memory in the first free slot, its sentence still to come; None where there is no place."""
-        if steps > self.steps or tokens > self.tokens or not self._free:
+        if not self._free or not self.fits(steps=steps, tokens=tokens):
             return None
         slot = heapq.heappop(self._free)
+        # What is not seen is multiplied by zero, and what the last row left could be infinite.
+        self.memory[:, :, 2 * slot : 2 * slot + 2] = 0
+        self.cross[:, :, slot] = 0
         track = Track(
             memory=self.memory[:, :, 2 * slot : 2 * slot + streams],
             cross=self.cross[:, :, slot, :, :tokens],
             updates=None,
         )
         self._slot_of[track] = slot
-        weakref.finalize(track, heapq.heappush, self._free, slot)
+        weakref.finalize(track, heapq.heappush, self._free, slot).atexit = False
         return track
+
+    def fits(self, *, steps: int, tokens: int) -> bool:
+        """Whether a row of that size has its place in a slot."""
+        return steps <= self.steps and tokens <= self.tokens
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all slots."""
+        return self.memory.nbytes + self.cross.nbytes
+
+    @property
+    def taken(self) -> set[int]:
+        """The slots that have a row."""
+        return set(self._slot_of.values())
 
     def slots_of(self, tracks: Sequence[Track]) -> list[int] | None:
         """Where they are; None where not all of them are here."""
@@ -99,6 +115,8 @@ class Recorder:
         if slots is None or any(len(column) > 1 for column in columns) or any(t.updates for t in tracks):
             return None
         rows = at_least(max(slots) + 1, first=1, most=self._arena.rows)
+        if any(slot < rows for slot in self._arena.taken.difference(slots)):
+            return None  # a recording would write over a row that is not in this step
         seen = 1 + max(track.step for track in tracks)
         steps = at_least(seen, first=FEWEST_STEPS, most=self._arena.steps)
         self._fill(slots, columns, tracks)
@@ -194,20 +212,30 @@ class _InSlots:
         return made[:, :, 0]
 
 
-def cuda_recording(run: Replay) -> Replay:
-    """A CUDA graph of what `run` does, after rounds that let its libraries prepare themselves."""
-    aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch has no types here
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(2):
-            run()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        made = run()
+class CudaRecordings:
+    """Makes CUDA graphs on one GPU. They share the memory that they need in between: one runs at a time."""
 
-    def replay() -> Tensor:
-        graph.replay()
-        return made
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pool: Any = None
 
-    return replay
+    def __call__(self, run: Replay) -> Replay:
+        """A graph of what `run` does, after rounds that let its libraries prepare themselves."""
+        with torch.cuda.device(self._device):
+            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch has no types here
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(2):
+                    run()
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool, stream=aside):
+                made = run()
+            self._pool = self._pool or graph.pool()
+
+        def replay() -> Tensor:
+            with torch.cuda.device(self._device):
+                graph.replay()
+            return made
+
+        return replay

@@ -34,7 +34,7 @@ def attention_of(company: Company, precision: Precision) -> Attention:
     """By torch where products are torch's, else in one loop."""
     if precision.products == "plain":
         return RowByRow(company)
-    return InOneLoop(company, memory=precision.kept)
+    return InOneLoop(company)
 
 
 class RowByRow:
@@ -71,10 +71,9 @@ class RowByRow:
 
 
 class InOneLoop:
-    """By the compiled loop, over memories of the dtype `memory`."""
+    """By the compiled loop."""
 
-    def __init__(self, company: Company, *, memory: torch.dtype) -> None:
-        self._memory = memory
+    def __init__(self, company: Company) -> None:
         past = [*_pasts(company.places, stream=0), *_pasts(company.places, stream=1)]
         self._past = Table.of([each for each, _ in past], [length for _, length in past])
         sentences = [place.track.cross for place in company.places for _ in range(place.count)]
@@ -82,12 +81,12 @@ class InOneLoop:
 
     def past(self, qkv: Tensor, *, layer: int) -> Tensor:
         """See `Attention`."""
-        remember(qkv, self._past, layer=layer, memory=self._memory)
-        return attend(qkv[:, 0], self._past, layer=layer, memory=self._memory)
+        remember(qkv, self._past, layer=layer)
+        return attend(qkv[:, 0], self._past, layer=layer)
 
     def sentence(self, query: Tensor, *, layer: int) -> Tensor:
         """See `Attention`."""
-        return attend(query, self._sentences, layer=layer, memory=self._memory)
+        return attend(query, self._sentences, layer=layer)
 
 
 def _pasts(places: tuple[Place, ...], *, stream: int) -> Iterator[tuple[Tensor, int]]:

@@ -29,6 +29,7 @@ from text2song.model.row import Row
 from text2song.model.sampling import draw_together
 from text2song.model.text import TextReader
 from text2song.model.verdict import accepted
+from text2song.music.sampling import SamplingParams
 from text2song.music.spec import GenerationSpec
 from text2song.sound.waveform import Waveform
 
@@ -222,7 +223,7 @@ class RowBatch:
             for (number, row), mine in zip(self._composing.items(), logits, strict=True)
             if row.is_to_draw
         ]
-        codes = draw_together(
+        codes = _drawn(
             [mine for _, _, mine in drawing],
             sampling=[row.spec.sampling for _, row, _ in drawing],
             chances=[row.chances() for _, row, _ in drawing],
@@ -287,6 +288,17 @@ class RowBatch:
         self._entering[number] = spec
         log.warning("out of memory: one take begins anew, %d at once from now on", self._parts.room.rows)
         return ()
+
+
+def _drawn(
+    logits: Sequence[Tensor], *, sampling: Sequence[SamplingParams], chances: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """The codes of every row; on the processor where a GPU has no memory for that, since the step is done."""
+    try:
+        with memory_guard("draw codes"):
+            return draw_together(logits, sampling=sampling, chances=chances)
+    except OutOfMemory:
+        return draw_together([each.cpu() for each in logits], sampling=sampling, chances=chances)
 
 
 def is_guided(spec: GenerationSpec) -> bool:

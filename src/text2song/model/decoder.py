@@ -105,8 +105,11 @@ class Decoder:
         self._arena: Arena | None = None
         self._recorder: Recorder | None = None
 
-    def record_steps(self, *, rows: int, steps: int, tokens: int, record: Record) -> None:
-        """Keep up to `rows` rows in an arena, and replay steps that `record` recorded: see `arena.py`."""
+    def record_steps(self, *, rows: int, steps: int, tokens: int, record: Record) -> int:
+        """Keep up to `rows` rows in an arena, and replay steps that `record` recorded: see `arena.py`.
+
+        Answers the bytes that the arena takes.
+        """
         arena = Arena(
             self._shape,
             rows=rows,
@@ -118,6 +121,7 @@ class Decoder:
         codebooks = self._shape.codebooks
         self._recorder = Recorder(arena, forward=self._forward, record=record, codebooks=codebooks)
         self._arena = arena
+        return arena.size_bytes
 
     def _tensor(self, read: Read, name: str, shape: tuple[int, ...]) -> Tensor:
         return read(name, shape).to(self._precision.kept)
@@ -151,7 +155,9 @@ class Decoder:
         )
 
     def track_bytes(self, *, tokens: int, steps: int, is_guided: bool) -> int:
-        """What `open_track` for a sentence of so many tokens takes, once every step is done."""
+        """What `open_track` for such a row takes, once every step is done; nothing more in an arena."""
+        if self._arena is not None and self._arena.fits(steps=steps, tokens=tokens):
+            return 0
         dtype = self._precision.name
         return row_bytes(self._shape, dtype=dtype, tokens=tokens, steps=steps, is_guided=is_guided)
 

@@ -1,6 +1,6 @@
 """Where a model computes: the processor, or one GPU that torch can reach.
 
-On a GPU the networks are the same and the products are torch's own (`linear.py`); codes are drawn
+On a GPU the networks are the same and the products are torch's own (`linear.py`); chances are drawn
 on the processor in both cases, so a seed's stream of chance is one. The logits' last bits differ
 between kinds of devices, and so, now and then, do the codes. On a GPU they may depend on the rows that
 share a product, too: what decision 0005 promises of a row in any company holds on processors.

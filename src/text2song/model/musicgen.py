@@ -5,14 +5,15 @@ sampling and fates of their own, and because importing transformers costs more t
 model. The tests hold all of it to transformers' own MusicGen.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 import torch
 
 from text2song.errors import ModelCorrupt
-from text2song.model.arena import cuda_recording
+from text2song.model.arena import CudaRecordings
 from text2song.model.batch import Parts, RowBatch
 from text2song.model.budget import Budget
 from text2song.model.checkpoint import Checkpoint, Read, open_checkpoint
@@ -32,8 +33,8 @@ from text2song.model.shapes import PIECE_FRAMES
 from text2song.model.text import TextReader
 from text2song.model.weights import fingerprint
 
-CHANCES_THREADS: Final = 4
-"""Each draws the chances of some five rows while a GPU steps them all."""
+_CHANCES_THREADS: Final = 4
+"""One row's chances take a quarter of a millisecond, a step of many rows on a GPU perhaps two."""
 
 
 class MusicGen:
@@ -80,23 +81,21 @@ class MusicGen:
         with memory_guard(f"load the model in {folder}"), open_checkpoint(folder) as checkpoint:
             read = _reader(checkpoint, where)
             info = _describe(folder, configuration, dtype=precision.name, device=device_title(where))
+            decoder = Decoder(shape, read=read, precision=precision)
+            aid = aid_of(decoder, configuration, rows=rows, device=where)
+            rows_bytes = budget.rows_bytes
             parts = Parts(
                 info=info,
                 reader=TextReader(folder, shape=configuration.text_encoder, width=shape.width, read=read),
-                decoder=Decoder(shape, read=read, precision=precision),
+                decoder=decoder,
                 codec=Codec(configuration, read=read, piece_frames=None if is_oracle else PIECE_FRAMES),
                 rack=AdapterRack(info.module_shapes, layers=shape.layers, precision=precision),
-                room=Room(rows=rows, budget_bytes=budget.rows_bytes),
+                room=Room(rows=rows, budget_bytes=rows_bytes and max(0, rows_bytes - aid.arena_bytes)),
                 offsets=offsets_for(info.codebooks, channels=info.channels),
                 window_frames=configuration.window_frames,
                 kept_frames=configuration.kept_frames,
-                ahead=None if where.type == "cpu" else ThreadPoolExecutor(CHANCES_THREADS, "chances"),
+                ahead=aid.ahead,
             )
-            if where.type == "cuda":
-                steps = configuration.window_frames + shape.last_offset
-                parts.decoder.record_steps(
-                    rows=rows, steps=steps, tokens=ORDINARY_TOKENS, record=cuda_recording
-                )
         return_holes()
         return cls(parts, capacity=rows)
 
@@ -118,6 +117,29 @@ class MusicGen:
     def open_batch(self) -> RowBatch:
         """An empty batch; a model has one at a time."""
         return RowBatch(self._parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Aid:
+    """What helps a decoder on a GPU; on a processor nothing."""
+
+    arena_bytes: int = 0
+    """What all rows' memory takes there."""
+    ahead: Executor | None = None
+    """Who draws chances meanwhile."""
+
+
+def aid_of(decoder: Decoder, configuration: ModelConfiguration, *, rows: int, device: torch.device) -> Aid:
+    """On a GPU, let the decoder keep up to `rows` ordinary rows in an arena, and record its steps."""
+    if device.type == "cpu":
+        return Aid()
+    arena_bytes = decoder.record_steps(
+        rows=rows,
+        steps=configuration.window_frames + configuration.decoder.last_offset,
+        tokens=ORDINARY_TOKENS,
+        record=CudaRecordings(device),
+    )
+    return Aid(arena_bytes, ThreadPoolExecutor(_CHANCES_THREADS, "chances"))
 
 
 def _reader(checkpoint: Checkpoint, device: torch.device) -> Read:

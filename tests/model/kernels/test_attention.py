@@ -44,7 +44,7 @@ def test_every_query_reads_its_own_memory_to_its_own_length(width: int, dtype: t
     table = Table.of(held, lengths)
     qkv = 3 * torch.randn(len(lengths), 3, HEADS, width, generator=torch.Generator().manual_seed(1))
     for layer in range(LAYERS):
-        found = attend(qkv[:, 0], table, layer=layer, memory=dtype)
+        found = attend(qkv[:, 0], table, layer=layer)
         expected = [
             defined(query, memory[layer], length)
             for query, memory, length in zip(qkv[:, 0], held, lengths, strict=True)
@@ -61,7 +61,7 @@ def test_keys_and_values_are_written_as_the_last_step_and_nothing_else_is(
     held = memories(width, dtype, lengths)
     before = [memory.clone() for memory in held]
     qkv = torch.randn(len(lengths), 3, HEADS, width, generator=torch.Generator().manual_seed(1))
-    remember(qkv, Table.of(held, lengths), layer=1, memory=dtype)
+    remember(qkv, Table.of(held, lengths), layer=1)
     for row, (memory, old, length) in enumerate(zip(held, before, lengths, strict=True)):
         old[1, :, :, length - 1] = qkv[row, 1:].to(dtype)
         assert torch.equal(memory.nan_to_num(7), old.nan_to_num(7))
@@ -74,16 +74,16 @@ def test_a_query_has_the_same_bits_in_any_company_and_on_any_count_of_threads(
     lengths = [40, 3, 200, 77, 199]
     held = memories(64, dtype, lengths)
     query = torch.randn(len(lengths), HEADS, 64, generator=torch.Generator().manual_seed(1))
-    together = attend(query, Table.of(held, lengths), layer=2, memory=dtype)
+    together = attend(query, Table.of(held, lengths), layer=2)
     for row, (memory, length) in enumerate(zip(held, lengths, strict=True)):
-        alone = attend(query[row : row + 1], Table.of([memory], [length]), layer=2, memory=dtype)
+        alone = attend(query[row : row + 1], Table.of([memory], [length]), layer=2)
         assert torch.equal(alone[0], together[row])
     monkeypatch.setattr("text2song.model.kernels.team.WORTH_BYTES", 1)
     before = torch.get_num_threads()
     try:
         for threads in (2, 7):
             torch.set_num_threads(threads)
-            assert torch.equal(attend(query, Table.of(held, lengths), layer=2, memory=dtype), together)
+            assert torch.equal(attend(query, Table.of(held, lengths), layer=2), together)
     finally:
         torch.set_num_threads(before)
 
@@ -92,22 +92,44 @@ def test_scores_far_apart_overflow_nothing() -> None:
     (memory,) = memories(16, torch.float32, [50])
     memory[..., :50, :] *= 1e4
     query = torch.full((1, HEADS, 16), 1e4)
-    found = attend(query, Table.of([memory], [50]), layer=0, memory=torch.float32)
+    found = attend(query, Table.of([memory], [50]), layer=0)
     expected = defined(query[0], memory[0], 50)
     assert ((found[0] - expected).abs() <= 1e-4 * expected.abs()).all()
 
 
-def test_numbers_that_are_none_are_not_hidden() -> None:
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("length", [1, 16, 50])
+def test_numbers_that_are_none_are_not_hidden(dtype: torch.dtype, length: int) -> None:
     """So that a model whose numbers overflow is noticed, wherever it happens."""
-    (memory,) = memories(16, torch.float32, [50])
+    (memory,) = memories(16, dtype, [length])
     query = torch.randn(1, HEADS, 16, generator=torch.Generator().manual_seed(1))
-    table = Table.of([memory], [50])
-    for spoilt in (torch.nan, torch.inf):
-        for place in (0, 17, 49):
+    table = Table.of([memory], [length])
+    for spoilt in (torch.nan, torch.inf, -torch.inf):
+        for place in {0, length // 2, length - 1}:
             asked = query.clone()
             asked[0, 2, 3] = spoilt
-            assert not attend(asked, table, layer=0, memory=torch.float32)[0, 2].isfinite().any()
+            assert not attend(asked, table, layer=0)[0, 2].isfinite().any()
             kept = memory[0, 1, 2, place].clone()
             memory[0, 1, 2, place] = spoilt
-            assert not attend(query, table, layer=0, memory=torch.float32)[0, 2].isfinite().any()
+            assert not attend(query, table, layer=0)[0, 2].isfinite().any()
             memory[0, 1, 2, place] = kept
+    memory[0, 0, 2, :length] = -torch.inf  # every score is as small as can be, or no number
+    assert not attend(query.abs(), table, layer=0)[0, 2].isfinite().any()
+
+
+def test_memories_and_queries_that_a_loop_would_misread_are_refused() -> None:
+    (memory,) = memories(16, torch.float32, [3], steps=8)
+    with pytest.raises(ValueError, match="9 steps"):
+        Table.of([memory], [9])
+    with pytest.raises(ValueError, match="0 steps"):
+        Table.of([memory], [0])
+    with pytest.raises(ValueError, match="steps of"):
+        Table.of([memory, memory.bfloat16()], [3, 3])
+    with pytest.raises(ValueError, match="behind each other"):
+        Table.of([memory.transpose(3, 4)], [3])
+    table = Table.of([memory], [3])
+    for wrong in (torch.ones(2, HEADS, 16), torch.ones(1, HEADS + 1, 16), torch.ones(1, HEADS, 8)):
+        with pytest.raises(ValueError, match="queries"):
+            attend(wrong, table, layer=0)
+    with pytest.raises(ValueError, match="float32"):
+        attend(torch.ones(1, HEADS, 16, dtype=torch.bfloat16), table, layer=0)

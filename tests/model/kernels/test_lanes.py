@@ -62,7 +62,7 @@ def test_a_product_and_a_sum_are_rounded_once() -> None:
 
 @pytest.mark.parametrize("lanes", WIDTHS)
 def test_bfloat16_is_the_upper_half_and_rounds_to_the_nearest_even(lanes: int) -> None:
-    bits = np.random.default_rng(lanes).integers(0, 2**31, (50, lanes)).astype(np.uint32)
+    bits = np.random.default_rng(lanes).integers(0, 2**32, (50, lanes)).astype(np.uint32)
     bits[:3] = [[0x3F808000], [0x3F818000], [0x3F817FFF]]  # two ties and one that is none
     bits &= 0xBFFFFFFF  # no infinity
     for each in bits:

@@ -29,6 +29,18 @@ def test_named_rows_gain_what_the_factors_make_of_them_and_others_stay(
     assert torch.equal(found[others], y[others])
 
 
+def test_tensors_of_other_widths_are_refused() -> None:
+    update = LowRank(down=torch.ones(2, 8), up=torch.ones(64, 2))
+    rows = torch.tensor([0])
+    for y, x, named in (
+        (torch.ones(1, 63), torch.ones(1, 8), rows),
+        (torch.ones(1, 64), torch.ones(1, 9), rows),
+        (torch.ones(1, 64), torch.ones(1, 8), rows.int()),
+    ):
+        with pytest.raises(ValueError, match="for 8 and 64"):
+            update.add_to(y, x, named)
+
+
 def test_a_row_gains_the_same_bits_in_any_company() -> None:
     chance = torch.Generator().manual_seed(1)
     update = LowRank(down=torch.randn(8, 256, generator=chance), up=torch.randn(192, 8, generator=chance))

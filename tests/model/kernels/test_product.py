@@ -84,13 +84,21 @@ def test_the_count_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.skipif(not machine.has_wide_registers(), reason="this processor has narrow registers")
-def test_float32_and_eight_bits_have_the_same_bits_on_smaller_processors(
+def test_float32_and_eight_bits_have_the_same_bits_in_the_layout_of_smaller_processors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weight, x = drawn(130, 700), drawn(9, 700, seed=1)
     wide = [make(weight)(x) for make in (few_rows, few_rows_int8)]
     monkeypatch.setattr(under_test, "has_wide_registers", lambda: False)
-    try:
-        narrow = [make(weight)(x) for make in (few_rows, few_rows_int8)]
-    finally:
-        assert all(torch.equal(a, b) for a, b in zip(wide, narrow, strict=True))
+    narrow = [make(weight)(x) for make in (few_rows, few_rows_int8)]
+    assert all(torch.equal(a, b) for a, b in zip(wide, narrow, strict=True))
+
+
+def test_rows_and_weights_that_a_loop_would_misread_are_refused() -> None:
+    for make in (few_rows, few_rows_int8):
+        run = make(drawn(8, 6))
+        for wrong in (drawn(2, 5), drawn(2, 7), drawn(2, 6).double(), drawn(2, 6).bfloat16()):
+            with pytest.raises(ValueError, match="for a weight of 6 inputs"):
+                run(wrong)
+    with pytest.raises(ValueError, match="float64"):
+        few_rows(drawn(8, 6).double())

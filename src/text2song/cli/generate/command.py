@@ -18,7 +18,7 @@ Mood = Annotated[str | None, typer.Option(help="Mood, such as mellow.", metavar=
 Duration = Annotated[
     float | None,
     typer.Option(
-        help="Seconds, 0.5 to what the model can make (MusicGen: 30); 10 where left out.", metavar="SECONDS"
+        help="Seconds, 0.5 to what the model can make (MusicGen: 300); 10 where left out.", metavar="SECONDS"
     ),
 ]
 Seed = Annotated[

@@ -1,13 +1,14 @@
 """Attention of single queries over their own memories: softmax(q k / sqrt(D)) v, and the writing of k and v.
 
-Each query reads one memory of its own length from end to end, so nothing is padded, nothing is masked, and
-memory answers as fast as it can. Sums are in float32 whatever the memory holds.
+Each query reads one memory of its own length from end to end: nothing is padded to another's length, nothing
+is masked, and memory answers as fast as it can. Sums are in float32 whatever the memory holds.
 
 A *table* says where each query's memory is. It is made once for each step and serves every layer.
 
 Legend: A heads, D head width, L layers, S steps that a memory holds, n of them in use.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,38 +29,64 @@ _BASE, _LAYER, _VALUES, _HEAD, _LENGTH = range(0, 40, 8)
 _ROW: Final = 40
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Where the memories of some queries are; they must outlive it."""
+    """Where the memories of some queries are, and how far each is read."""
 
     rows: Tensor
     """By query: the address of the first layer's keys, bytes from layer to layer, from keys to values and
     from head to head, and the length n. [queries, 5] of int64."""
+    memories: tuple[Tensor, ...]
+    """Kept, because `rows` has addresses only."""
     longest: int
 
     @classmethod
     def of(cls, memories: Sequence[Tensor], lengths: Sequence[int]) -> "Table":
-        """By query its memory, keys and values as [L, 2, A, S, D], of any strides but the last two, and n."""
+        """By query its memory, keys and values as [L, 2, A, S, D], and n.
+
+        Raises:
+            ValueError: a length beyond its memory, several dtypes, or a step that is not in one piece.
+        """
         rows = []
         for memory, length in zip(memories, lengths, strict=True):
-            layer, values, head = (stride * memory.itemsize for stride in memory.stride()[:3])
-            rows.append((memory.data_ptr(), layer, values, head, length))
-        return cls(torch.tensor(rows, dtype=torch.int64), max(lengths))
+            if not 0 < length <= memory.shape[-2] or memory.dtype != memories[0].dtype:
+                raise ValueError(f"{length} steps of {memory.dtype} in a memory of {memory.shape[-2]}")
+            layer, values, head, step, number = memory.stride()
+            if (step, number) != (memory.shape[-1], 1):
+                raise ValueError(f"a memory whose steps are not behind each other: strides {memory.stride()}")
+            strides = [stride * memory.itemsize for stride in (layer, values, head)]
+            rows.append((memory.data_ptr(), *strides, length))
+        return cls(torch.tensor(rows, dtype=torch.int64), tuple(memories), max(lengths))
+
+    def require(self, queries: Tensor) -> torch.dtype:
+        """The memories' dtype, if they are as many and have the heads of `queries` [queries, ..., A, D].
+
+        Raises:
+            ValueError: they do not.
+        """
+        first = self.memories[0]
+        if len(queries) != len(self.memories) or queries.shape[-2:] != (first.shape[2], first.shape[4]):
+            raise ValueError(
+                f"queries {tuple(queries.shape)} for {len(self.memories)} of {tuple(first.shape)}"
+            )
+        return first.dtype
 
 
-def remember(qkv: Tensor, table: Table, *, layer: int, memory: torch.dtype) -> None:
+def remember(qkv: Tensor, table: Table, *, layer: int) -> None:
     """Write each row's keys and values as the last of its memory: float32 rows [queries, 3, A, D]."""
     queries, _, heads, width = qkv.shape
-    _remember(width, memory)(address_of(qkv), table.rows.data_ptr(), queries, heads, layer)
+    run = _remember(width, table.require(qkv))
+    run(address_of(qkv), table.rows.data_ptr(), queries, heads, layer)
 
 
-def attend(query: Tensor, table: Table, *, layer: int, memory: torch.dtype) -> Tensor:
+def attend(query: Tensor, table: Table, *, layer: int) -> Tensor:
     """What each query reads: float32 [queries, A, D], of which a query's heads lie behind each other.
 
     Queries may lie apart from each other, as those in a tensor of queries, keys and values do.
     """
     queries, heads, width = query.shape
     address_of(query[0])  # each of them by itself is in one piece
+    memory = table.require(query)
     out = torch.empty(queries, heads, width)
     run = _attend(width, memory)
     query_bytes = query.stride(0) * FLOAT_BYTES
@@ -204,7 +231,7 @@ def _score(
 ) -> None:
     """How well each key answers; filled up to a whole vector with what counts as nothing."""
     kernel.store(
-        kernel.constant(-1e30, _MOST_LANES), kernel.plus(scores_at, kernel.times(length, FLOAT_BYTES))
+        kernel.constant(-math.inf, _MOST_LANES), kernel.plus(scores_at, kernel.times(length, FLOAT_BYTES))
     )
     with kernel.loop(0, length) as step:
         offset = kernel.times(step.index, memory.step_bytes)
@@ -224,7 +251,7 @@ def _exponentiate(kernel: Kernel, scores_at: Value, length: Value) -> Value:
     def at(index: Value) -> Value:
         return kernel.plus(scores_at, kernel.times(index, lanes * FLOAT_BYTES))
 
-    with kernel.loop(0, vectors, carried=[kernel.constant(-1e30, lanes)]) as loop:
+    with kernel.loop(0, vectors, carried=[kernel.constant(-math.inf, lanes)]) as loop:
         loop.next = [kernel.larger(loop.carried[0], kernel.floats(at(loop.index), lanes))]
     largest = kernel.splat(kernel.largest(loop.carried[0]), lanes)
     with kernel.loop(0, vectors, carried=[kernel.constant(0.0, lanes)]) as loop:

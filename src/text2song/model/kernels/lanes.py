@@ -2,7 +2,7 @@
 
 A kernel is written once and reads like the loop that it is; LLVM cuts the vectors into the registers that
 the processor has. Nothing here lets LLVM change the order of a sum, so a kernel has the same bits on every
-processor that multiplies and adds in one rounding (IEEE 754-2008, fusedMultiplyAdd).
+processor that multiplies and adds in one rounding (IEEE 754-2008, fusedMultiplyAdd), but for `add_pairs`.
 
 Every argument is a 64-bit number: a count, or an address. Kernels believe them: the functions around a kernel
 see to it that tensors are what it takes them for (`machine.address_of`) and live until it is done.
@@ -172,7 +172,10 @@ class Kernel:
         self._builder.store(vector, place).align = 1
 
     def store_bfloat16(self, vector: Value, address: Value) -> None:
-        """A vector of float32 to memory as bfloat16, to the nearest, of two as near to the even one."""
+        """A vector of float32 to memory as bfloat16, to the nearest, of two as near to the even one.
+
+        NaN stays NaN if its upper half says so, as that of every operation here does.
+        """
         lanes = vector.type.count
         wide, narrow = (ir.VectorType(ir.IntType(size), lanes) for size in (32, 16))
         bits = self._builder.bitcast(vector, wide)
@@ -229,7 +232,10 @@ class Kernel:
             power = self.fma(power, rest, constant(coefficient))
         whole = ir.VectorType(ir.IntType(32), lanes)
         bias, shift = (ir.Constant(whole, [number] * lanes) for number in (127, 23))
-        exponent = self._builder.add(self._builder.fptosi(twos, whole), bias)
+        saturated = self._call(
+            f"llvm.fptosi.sat.v{lanes}i32.v{lanes}f32", whole, twos
+        )  # defined for NaN, too
+        exponent = self._builder.add(saturated, bias)
         scale = self._builder.bitcast(self._builder.shl(exponent, shift), x.type)
         return self.multiply(power, scale)
 

@@ -35,7 +35,15 @@ class LowRank:
         self._rank = len(self._up)
 
     def add_to(self, y: Tensor, x: Tensor, rows: Tensor) -> None:
-        """Add to the rows of `y` [R, O] that are named what comes of the same rows of `x` [R, I]."""
+        """Add to the named rows of `y` [R, O] what comes of the same rows of `x` [R, I].
+
+        All that are named must be there: nobody looks.
+
+        Raises:
+            ValueError: the tensors are not as wide as the factors, or `rows` is not of int64.
+        """
+        if (y.shape[1], x.shape[1], rows.dtype) != (self._outputs, self._inputs, torch.int64):
+            raise ValueError(f"rows of {x.shape[1]} and {y.shape[1]} for {self._inputs} and {self._outputs}")
         if self._up.shape[1] != self._outputs:
             wide = F.pad(y, (0, self._up.shape[1] - self._outputs))
             self._run(wide, x, rows)

@@ -41,7 +41,6 @@ def multiplies_bfloat16_pairs() -> bool:
     return has_wide_registers() and features().get("avx512bf16", False)
 
 
-@cache
 def _machine() -> Any:  # noqa: ANN401  # llvmlite has no types
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -68,7 +67,7 @@ _engines: list[Any] = []
 
 
 def compiled(kernel: Kernel) -> Compiled:
-    """Translate a kernel that is written; some hundredths of a second."""
+    """Translate a kernel that is written: about a tenth of a second."""
     module = llvm.parse_assembly(kernel.finished())
     module.verify()
     machine = _machine()

@@ -76,11 +76,17 @@ class _Layout:
 
 
 def few_rows(weight: Tensor) -> Callable[[Tensor], Tensor]:
-    """`x @ weight.T` for a weight [O, I], float32 or bfloat16: float32 rows [R, I] to [R, O]."""
+    """`x @ weight.T` for a weight [O, I]: float32 rows [R, I] to [R, O].
+
+    Raises:
+        ValueError: the weight is neither float32 nor bfloat16; later, rows are not float32 or not as wide.
+    """
     if weight.dtype == torch.float32:
         return _product(weight, _Layout("float32", _vectors()))
+    if weight.dtype != torch.bfloat16:
+        raise ValueError(f"there is no product by {weight.dtype}")
     pairs: Numbers = "pairs" if multiplies_bfloat16_pairs() else "widened pairs"
-    return _product(F.pad(weight, (0, weight.shape[1] % 2)), _Layout(pairs, _vectors()))
+    return _product(weight, _Layout(pairs, _vectors()))
 
 
 def few_rows_int8(weight: Tensor) -> Callable[[Tensor], Tensor]:
@@ -111,14 +117,21 @@ def _in_blocks(weight: Tensor, layout: _Layout) -> Tensor:
 
 
 def _product(weight: Tensor, layout: _Layout) -> Callable[[Tensor], Tensor]:
-    blocks, outputs = _in_blocks(weight.contiguous(), layout), len(weight)
+    outputs, inputs = weight.shape
+    if inputs % layout.inputs:
+        weight = F.pad(weight, (0, 1))
+    blocks = _in_blocks(weight.contiguous(), layout)
     count, rounds, width, _ = blocks.shape
     block_bytes = rounds * layout.round_bytes
 
     def multiply(x: Tensor) -> Tensor:
         rows = len(x)
+        if x.dtype != torch.float32 or x.shape[1] != inputs:
+            raise ValueError(
+                f"rows of {x.shape[1]} {x.dtype} for a weight of {inputs} inputs: they are float32"
+            )
         run = _kernel(layout, fetches=not 2 < rows <= _ROWS)
-        if x.shape[1] < rounds * layout.inputs:
+        if inputs % layout.inputs:
             x = F.pad(x, (0, 1))
         x = (x.bfloat16() if layout.numbers == "pairs" else x).contiguous()
         y = torch.zeros(rows, count * width)  # [R, O], and what fills the last block
@@ -139,8 +152,8 @@ def _product(weight: Tensor, layout: _Layout) -> Callable[[Tensor], Tensor]:
 def _kernel(layout: _Layout, *, fetches: bool) -> Compiled:
     """Of the blocks from `first` to before `end`, add to the outputs of all rows.
 
-    With several passes over each piece, a later one leaves memory time to bring the next piece; with one, the
-    processor sees by itself where it leads.
+    Where several passes go over each piece, a later one leaves memory time to bring the next. With one pass of 3 or 4
+    rows, asking for it beforehand made the product slower; with one or two rows, faster (docs/journal.md).
     """
     kernel = Kernel("few_rows", "rows_at", "blocks_at", "out_at", "rows", "rounds", "blocks", "first", "end")
     rows_at, blocks_at, out_at, rows, rounds, blocks, first, end = kernel.inputs

@@ -1,7 +1,7 @@
 """Work that several threads do together, where it is worth waking them."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Final
 
@@ -27,11 +27,13 @@ def share(part: Part, *, units: int, unit_bytes: int) -> None:
         part(0, units)
         return
     bounds = [units * number // parts for number in range(parts + 1)]
-    waiting = [_pool().submit(part, bounds[number], bounds[number + 1]) for number in range(1, parts)]
+    waiting: list[Future[None]] = []
     try:
+        for number in range(1, parts):
+            waiting.append(_pool().submit(part, bounds[number], bounds[number + 1]))  # noqa: PERF401  # what is begun is waited for, whatever happens
         part(0, bounds[1])
     finally:
-        wait(waiting)  # whatever happened: they write to the caller's tensors
+        wait(waiting)  # they write to the caller's tensors
     for each in waiting:
         each.result()
 
