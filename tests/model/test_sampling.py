@@ -194,5 +194,13 @@ def test_rows_that_are_drawn_together_have_the_codes_of_each_alone() -> None:
         assert torch.equal(alone, draw(combined, params=sampling[row], chances=decide[row]))
 
 
+def test_logits_that_overflow_by_their_temperature_are_no_numbers() -> None:
+    logits = torch.full((1, 4, 50), 1e38)
+    logits[..., 7] = -1e38
+    cold = SamplingParams(temperature=0.05, guidance_scale=1.0)
+    decide = chances(generator_for(1), codebooks=4, codes=50)
+    assert draw_together([logits], sampling=[cold], chances=[decide]) == [None]
+
+
 def test_to_draw_nothing_is_nothing() -> None:
     assert draw_together([], sampling=[], chances=[]) == []

@@ -302,7 +302,7 @@ def _gelu(x: Tensor) -> Tensor:
 def position_table(positions: int, *, width: int) -> Tensor:
     """Sinusoidal position embeddings [S, H], cosines first (Vaswani et al. 2017, section 3.5)."""
     half = width // 2
-    frequencies = torch.exp(torch.arange(half).float() * -(math.log(10_000) / (half - 1)))
+    frequencies = torch.exp(torch.arange(half).float() * -(math.log(10_000) / max(1, half - 1)))
     angles = torch.arange(positions).float()[:, None] * frequencies[None]  # [S, H / 2]
     table = torch.cat([angles.cos(), angles.sin()], dim=1)
     return F.pad(table, (0, width % 2))

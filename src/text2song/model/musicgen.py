@@ -23,6 +23,7 @@ from text2song.model.decoder import Decoder, module_shapes
 from text2song.model.delay import offsets_for
 from text2song.model.device import device_title, free_on, usable_device
 from text2song.model.footprint import ORDINARY_TOKENS
+from text2song.model.kernels.machine import require_compiler
 from text2song.model.manifest import Manifest
 from text2song.model.memory import memory_guard, return_holes
 from text2song.model.precision import ORACLE, dtypes_on, precision_for
@@ -66,13 +67,15 @@ class MusicGen:
             ModelMissing: no such folder, no configuration, or no weights.
             ModelCorrupt: files that are truncated, incomplete, changed or do not fit together.
             ModelUnsupported: another architecture, pickled weights only, a dtype that the device does not
-                compute in, or a device that is not there.
+                compute in, a device that is not there, or a processor for which nothing can be compiled.
             OutOfMemory: the weights do not fit; nothing was read of them if that is known beforehand.
         """
         where = usable_device(device)
         configuration = read_configuration(folder)
         shape = configuration.decoder
         precision = ORACLE if is_oracle else precision_for(dtype, device=where)
+        if precision.products != "plain":
+            require_compiler()
         budget = Budget.of(
             configuration, dtype=precision.name, set_bytes=memory_limit_bytes, free_bytes=free_on(where)
         )

@@ -21,8 +21,8 @@ from text2song.model.track import Track
 from text2song.music.spec import GenerationSpec
 
 RECALLED_COLUMNS: Final = 32
-"""Known columns that one step takes in at once. Part of what a seed means on a GPU: torch's products over other
-counts may have other last bits."""
+"""Known columns that one step takes in at once. Part of what a seed means on a GPU: torch's products over
+other counts may have other last bits."""
 
 
 class Row:

@@ -85,7 +85,7 @@ def draw_together(
             combined = guided(streams[0], streams[1], scale=params.guidance_scale)
         decide = torch.stack([chances[row] for row in rows]).to(combined.device)
         drawn = draw(combined, params=params, chances=decide).cpu()  # [B, K]
-        is_finite = combined.isfinite().flatten(1).all(1).tolist()
+        is_finite = (combined / params.temperature).isfinite().flatten(1).all(1).tolist()
         for row, mine, is_sound in zip(rows, drawn, is_finite, strict=True):
             codes[row] = mine if is_sound else None
     return codes

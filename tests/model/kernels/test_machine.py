@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from text2song.errors import ModelUnsupported
 from text2song.model.kernels import machine
+from text2song.model.musicgen import MusicGen
 
 ASK = (
     "from text2song.model.kernels import machine as m;"
@@ -43,3 +46,24 @@ def test_what_a_kernel_would_misread_is_refused(numbers: torch.Tensor) -> None:
         machine.address_of(numbers)
     whole = torch.ones(4, 4)
     assert machine.address_of(whole[1:]) == whole.data_ptr() + 16
+
+
+def test_a_compiler_that_fails_is_told_when_a_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, noise_folder: Path
+) -> None:
+    def fail(_text: str) -> None:
+        raise RuntimeError("no such target")
+
+    monkeypatch.setattr("text2song.model.kernels.machine.llvm.parse_assembly", fail)
+    with pytest.raises(ModelUnsupported, match="cannot compile for this processor: no such target"):
+        MusicGen.load(noise_folder)
+
+
+def test_engines_are_closed_one_by_one() -> None:
+    """Each owns what it compiles with: one machine for two of them was freed twice."""
+    program = (
+        "from text2song.model.kernels import machine as m; from text2song.model.kernels.lanes import Kernel\n"
+        "for name in ('one', 'two'): m.compiled(Kernel(name))()\n"
+        "for engine in m._engines: engine.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

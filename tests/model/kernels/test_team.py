@@ -19,7 +19,7 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("units", [1, 3, 4, 5, 100])
+@pytest.mark.parametrize("units", [0, 1, 3, 4, 5, 100])
 @pytest.mark.parametrize("unit_bytes", [1, WORTH_BYTES // 3, WORTH_BYTES])
 def test_every_unit_is_done_once(units: int, unit_bytes: int) -> None:
     done: list[int] = []

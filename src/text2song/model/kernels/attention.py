@@ -87,12 +87,12 @@ def attend(query: Tensor, table: Table, *, layer: int) -> Tensor:
     queries, heads, width = query.shape
     address_of(query[0])  # each of them by itself is in one piece
     memory = table.require(query)
-    out = torch.empty(queries, heads, width)
+    out = torch.empty(queries, heads, width, dtype=torch.float32)
     run = _attend(width, memory)
     query_bytes = query.stride(0) * FLOAT_BYTES
 
     def part(first: int, end: int) -> None:
-        scores = torch.empty(table.longest + _MOST_LANES)
+        scores = torch.empty(table.longest + _MOST_LANES, dtype=torch.float32)
         run(
             query.data_ptr(),
             query_bytes,

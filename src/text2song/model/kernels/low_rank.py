@@ -40,9 +40,10 @@ class LowRank:
         All that are named must be there: nobody looks.
 
         Raises:
-            ValueError: the tensors are not as wide as the factors, or `rows` is not of int64.
+            ValueError: the tensors are not as wide as the factors, or `rows` is no list of int64.
         """
-        if (y.shape[1], x.shape[1], rows.dtype) != (self._outputs, self._inputs, torch.int64):
+        is_list = rows.dtype == torch.int64 and rows.is_contiguous()
+        if (y.shape[1], x.shape[1], is_list) != (self._outputs, self._inputs, True):
             raise ValueError(f"rows of {x.shape[1]} and {y.shape[1]} for {self._inputs} and {self._outputs}")
         if self._up.shape[1] != self._outputs:
             wide = F.pad(y, (0, self._up.shape[1] - self._outputs))
@@ -52,7 +53,7 @@ class LowRank:
             self._run(y, x, rows)
 
     def _run(self, y: Tensor, x: Tensor, rows: Tensor) -> None:
-        inner = torch.empty(self._down.shape[1])
+        inner = torch.empty(self._down.shape[1], dtype=torch.float32)
         _kernel()(
             rows.data_ptr(),
             len(rows),

@@ -10,6 +10,7 @@ import llvmlite.binding as llvm
 import torch
 from torch import Tensor
 
+from text2song.errors import ModelUnsupported
 from text2song.model.kernels.lanes import Kernel
 
 Compiled = Callable[..., None]
@@ -60,6 +61,20 @@ def address_of(numbers: Tensor) -> int:
             f"a kernel takes contiguous float32, not {numbers.dtype} of strides {numbers.stride()}"
         )
     return numbers.data_ptr()
+
+
+def require_compiler() -> None:
+    """Kernels can be made here.
+
+    Raises:
+        ModelUnsupported: the compiler fails, with what it says.
+    """
+    try:
+        compiled(Kernel("nothing"))()
+    except Exception as error:  # whatever llvmlite raises: it names no classes
+        raise ModelUnsupported(
+            f"llvmlite cannot compile for this processor: {error}. Reinstall it, or use another machine."
+        ) from error
 
 
 _engines: list[Any] = []

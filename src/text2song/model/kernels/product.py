@@ -134,7 +134,7 @@ def _product(weight: Tensor, layout: _Layout) -> Callable[[Tensor], Tensor]:
         if inputs % layout.inputs:
             x = F.pad(x, (0, 1))
         x = (x.bfloat16() if layout.numbers == "pairs" else x).contiguous()
-        y = torch.zeros(rows, count * width)  # [R, O], and what fills the last block
+        y = torch.zeros(rows, count * width, dtype=torch.float32)  # [R, O], and what fills the last block
 
         def part(first: int, end: int) -> None:
             run(x.data_ptr(), blocks.data_ptr(), y.data_ptr(), rows, rounds, count, first, end)
@@ -152,8 +152,9 @@ def _product(weight: Tensor, layout: _Layout) -> Callable[[Tensor], Tensor]:
 def _kernel(layout: _Layout, *, fetches: bool) -> Compiled:
     """Of the blocks from `first` to before `end`, add to the outputs of all rows.
 
-    Where several passes go over each piece, a later one leaves memory time to bring the next. With one pass of 3 or 4
-    rows, asking for it beforehand made the product slower; with one or two rows, faster (docs/journal.md).
+    Where several passes go over each piece, a later one leaves memory time to bring the next. With one pass
+    of 3 or 4 rows, asking for it beforehand made the product slower; with one or two rows, faster
+    (docs/journal.md).
     """
     kernel = Kernel("few_rows", "rows_at", "blocks_at", "out_at", "rows", "rounds", "blocks", "first", "end")
     rows_at, blocks_at, out_at, rows, rounds, blocks, first, end = kernel.inputs

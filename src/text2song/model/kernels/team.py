@@ -1,4 +1,4 @@
-"""Work that several threads do together, where it is worth waking them."""
+"""Work that several threads do together, where it is worth waking them. Their process must not fork."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -23,7 +23,7 @@ def share(part: Part, *, units: int, unit_bytes: int) -> None:
     """
     worth = max(1, units * unit_bytes // WORTH_BYTES)
     parts = min(torch.get_num_threads(), _MOST_THREADS, units, worth)
-    if parts == 1:
+    if parts <= 1:
         part(0, units)
         return
     bounds = [units * number // parts for number in range(parts + 1)]
