@@ -6,7 +6,8 @@ Legend: R columns of all streams, N columns of all readers, A heads, D head widt
 import pytest
 import torch
 
-from text2song.model.attention import InOneLoop, RowByRow, attention_of
+from text2song.model.attention import RowByRow, attention_of
+from text2song.model.attention_loop import InOneLoop
 from text2song.model.precision import ORACLE, precision_for
 from text2song.model.track import Company, Track
 

@@ -1,5 +1,7 @@
 """Devices by name, and the networks on a GPU: in pretence everywhere, in earnest where there is one."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,3 +103,11 @@ def test_a_gpu_plays_what_the_processor_plays(mono_folder: Path) -> None:
     assert there.info.device == torch.cuda.get_device_name(0)
     assert (ours.codes[:, :10] == theirs.codes[:, :10]).all()
     assert np.isfinite(theirs.waveform.pcm).all()
+
+
+def test_nothing_that_a_gpu_needs_imports_the_compiler() -> None:
+    """So the model layer and its benchmark run where llvmlite is not installed."""
+    program = (
+        "import sys; sys.modules['llvmlite'] = None\nimport text2song.model.musicgen, benchmarks.engine\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, cwd=Path(__file__).parents[2])

@@ -59,6 +59,7 @@ TESTED_THROUGH: Final = {
     "jobs/outage.py": "jobs/test_celery.py",
     "jobs/queue.py": "contracts/test_queues.py",
     "jobs/ringer.py": "jobs/test_celery.py",
+    "model/attention_loop.py": "model/test_attention.py",  # both ways are held to each other
     "model/conversion.py": "model/test_convert.py",
     "model/dtypes.py": "model/test_precision.py",
     "model/noise_files.py": "model/test_noise.py",

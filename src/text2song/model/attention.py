@@ -8,16 +8,14 @@ Legend: B rows, G streams of one row (1 or 2), n columns of one row in one step,
 R columns of all streams, A heads, D head width.
 """
 
-from collections.abc import Iterator
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
 from torch import Tensor
 
-from text2song.model.kernels.attention import Table, attend, remember
 from text2song.model.precision import Precision
-from text2song.model.track import Company, Place
+from text2song.model.track import Company
 
 
 class Attention(Protocol):
@@ -34,6 +32,8 @@ def attention_of(company: Company, precision: Precision) -> Attention:
     """By torch where products are torch's, else in one loop."""
     if precision.products == "plain":
         return RowByRow(company)
+    from text2song.model.attention_loop import InOneLoop  # noqa: PLC0415  # a GPU needs no compiler
+
     return InOneLoop(company)
 
 
@@ -68,30 +68,3 @@ class RowByRow:
             mixed = F.scaled_dot_product_attention(mine, *place.track.cross[layer][:, None])
             parts.append(mixed[0].transpose(0, 1))  # [n, A, D]
         return torch.cat(parts)
-
-
-class InOneLoop:
-    """By the compiled loop."""
-
-    def __init__(self, company: Company) -> None:
-        past = [*_pasts(company.places, stream=0), *_pasts(company.places, stream=1)]
-        self._past = Table.of([each for each, _ in past], [length for _, length in past])
-        sentences = [place.track.cross for place in company.places for _ in range(place.count)]
-        self._sentences = Table.of(sentences, [each.shape[-2] for each in sentences])
-
-    def past(self, qkv: Tensor, *, layer: int) -> Tensor:
-        """See `Attention`."""
-        remember(qkv, self._past, layer=layer)
-        return attend(qkv[:, 0], self._past, layer=layer)
-
-    def sentence(self, query: Tensor, *, layer: int) -> Tensor:
-        """See `Attention`."""
-        return attend(query, self._sentences, layer=layer)
-
-
-def _pasts(places: tuple[Place, ...], *, stream: int) -> Iterator[tuple[Tensor, int]]:
-    """By column of one stream of all rows, its memory [L, 2, A, S, D] and how many steps it sees."""
-    for place in places:
-        if stream < place.track.streams:
-            for column in range(place.count):
-                yield place.track.memory[:, :, stream], place.track.step + column + 1

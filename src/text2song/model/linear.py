@@ -12,8 +12,6 @@ from typing import Literal
 import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
 from torch import Tensor
 
-from text2song.model.kernels.product import few_rows, few_rows_int8
-
 Backend = Literal["plain", "packed", "int8"]
 Product = Callable[[Tensor], Tensor]
 """[R, I] to [R, O]."""
@@ -23,4 +21,6 @@ def product(weight: Tensor, *, backend: Backend) -> Product:
     """`x @ weight.T` for a weight [O, I]. Rows are of the weight's dtype if `plain`, else float32."""
     if backend == "plain":
         return lambda x: F.linear(x, weight)
+    from text2song.model.kernels.product import few_rows, few_rows_int8  # noqa: PLC0415  # a GPU needs no compiler
+
     return few_rows(weight) if backend == "packed" else few_rows_int8(weight)

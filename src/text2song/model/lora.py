@@ -20,7 +20,6 @@ import torch.nn.functional as F  # noqa: N812  # the name that every torch progr
 from torch import Tensor
 
 from text2song.errors import ModelUnsupported
-from text2song.model.kernels.low_rank import LowRank
 from text2song.model.precision import Precision
 from text2song.model.shapes import LAYERS
 
@@ -157,4 +156,8 @@ class _ByTorch:
 
 def _update(factors: Factors, precision: Precision) -> Update:
     down, up = factors.down.float(), factors.up.float()
-    return _ByTorch(Factors(down, up)) if precision.products == "plain" else LowRank(down=down, up=up)
+    if precision.products == "plain":
+        return _ByTorch(Factors(down, up))
+    from text2song.model.kernels.low_rank import LowRank  # noqa: PLC0415  # a GPU needs no compiler
+
+    return LowRank(down=down, up=up)

@@ -23,7 +23,6 @@ from text2song.model.decoder import Decoder, module_shapes
 from text2song.model.delay import offsets_for
 from text2song.model.device import device_title, free_on, usable_device
 from text2song.model.footprint import ORDINARY_TOKENS
-from text2song.model.kernels.machine import require_compiler
 from text2song.model.manifest import Manifest
 from text2song.model.memory import memory_guard, return_holes
 from text2song.model.precision import ORACLE, dtypes_on, precision_for
@@ -75,6 +74,8 @@ class MusicGen:
         shape = configuration.decoder
         precision = ORACLE if is_oracle else precision_for(dtype, device=where)
         if precision.products != "plain":
+            from text2song.model.kernels.machine import require_compiler  # noqa: PLC0415  # a GPU needs none
+
             require_compiler()
         budget = Budget.of(
             configuration, dtype=precision.name, set_bytes=memory_limit_bytes, free_bytes=free_on(where)
