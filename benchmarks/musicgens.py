@@ -144,7 +144,7 @@ def read_published(size: str) -> ModelConfiguration:
         return read_configuration(Path(name))
 
 
-def ours(size: str, *, dtype: str, read: Read, device: str = "cpu", rows: int = 64) -> Parts:
+def ours(size: str, *, dtype: str, read: Read, device: str = "cpu", rows: int = 32) -> Parts:
     """Our MusicGen of that size, as its rows use it."""
     where, precision = torch.device(device), precision_for(dtype, device=torch.device(device))
     found = read_published(size)

@@ -184,7 +184,7 @@ class _InSlots:
         self._rows = len(positions)
         self._steps = steps
         _, _, _, heads, _, width = arena.memory.shape
-        by_stream = positions.repeat_interleave(2)[:, None, None, None]  # [2 B, 1, 1, 1]
+        by_stream = positions[:, None].expand(-1, 2).reshape(-1, 1, 1, 1)  # [2 B, 1, 1, 1]
         device = positions.device
         self._seen = _Seen(
             places=by_stream.expand(2 * self._rows, heads, 1, width),
