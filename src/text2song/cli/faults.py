@@ -15,6 +15,7 @@ _PARTS: Final[Mapping[str, str]] = MappingProxyType(
         "huggingface_hub": "model",
         "kombu": "celery",
         "redis": "celery",
+        "llvmlite": "model",
         "tokenizers": "model",
         "torch": "model",
     }

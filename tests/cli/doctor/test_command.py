@@ -100,6 +100,14 @@ def test_a_part_that_is_missing_is_named_and_the_rest_is_still_checked(
     assert found(said, "server")[0] == "ok"
 
 
+def test_a_compiler_that_is_missing_is_named(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in sys.modules if each.startswith("text2song.model.kernels")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "llvmlite", None)  # as if it were not installed
+    state, advice = found(examined(console), "compiler")
+    assert (state, "install your wheel with [model]" in advice) == ("problem", True)
+
+
 def test_a_setting_that_cannot_be_is_a_problem(console: Console) -> None:
     said = examined(console, LEASE_SECONDS="soon")
     assert said.code == 1

@@ -34,6 +34,23 @@ def check_torch() -> Finding:
     return Finding("torch", State.OK, f"{torch.__version__}, tokenizers {version('tokenizers')}, {where}")
 
 
+def check_compiler() -> Finding:
+    """What makes loops for this processor, by making one."""
+    from text2song.model.kernels.machine import (  # noqa: PLC0415  # needs torch, which may be missing
+        has_wide_registers,
+        multiplies_bfloat16_pairs,
+        require_compiler,
+    )
+
+    require_compiler()
+    used = [
+        *(["AVX-512"] if has_wide_registers() else []),
+        *(["AVX512-BF16"] if multiplies_bfloat16_pairs() else []),
+    ]
+    loops = f", loops with {' and '.join(used)}" if used else ""
+    return Finding("compiler", State.OK, f"llvmlite {version('llvmlite')}{loops}")
+
+
 def check_command_line() -> Finding:
     """What this very command is made of."""
     return Finding("command line", State.OK, f"typer {version('typer')}, rich {version('rich')}")

@@ -11,6 +11,7 @@ from text2song.cli.answer import Answer, told
 from text2song.cli.doctor.checks_of_memory import check_memory
 from text2song.cli.doctor.checks_of_parts import (
     check_command_line,
+    check_compiler,
     check_numpy,
     check_python,
     check_server,
@@ -41,11 +42,12 @@ _PARTS: Final[dict[str, Check]] = {
     "python": check_python,
     "numpy": check_numpy,
     "torch": check_torch,
+    "compiler": check_compiler,
     "command line": check_command_line,
     "server": check_server,
     "sound": check_sound,
 }
-_OF_WORKERS: Final = ("torch", "model", "memory")
+_OF_WORKERS: Final = ("torch", "compiler", "model", "memory")
 """What only a process that makes takes needs."""
 
 
