@@ -7,10 +7,12 @@ import pytest
 from tests.model.adapters import random_factors
 from tests.model.playing import SPEC, results, takes
 from text2song.errors import ModelUnsupported
+from text2song.model.batch import RowBatch
 from text2song.model.musicgen import MusicGen
-from text2song.model.protocol import GeneratedTake
+from text2song.model.protocol import GeneratedTake, RowResult
 from text2song.model.rack import KEPT_SETS
-from text2song.music.spec import AdapterWeight
+from text2song.model.room import Room
+from text2song.music.spec import AdapterWeight, GenerationSpec
 
 WARM, COLD = (AdapterWeight(letter * 64) for letter in "ac")
 
@@ -39,6 +41,45 @@ def test_only_the_sets_that_were_asked_for_last_are_kept(model: MusicGen) -> Non
     for number in range(KEPT_SETS):
         model.adapters.updates_for((replace(WARM, weight=0.5 + number / 100),))
     assert model.adapters.updates_for((WARM,)) is not first
+
+
+def test_adapters_and_the_sets_that_rows_use_count_against_the_rows_memory(mono_folder: Path) -> None:
+    """And sets that nobody uses are let go of before they would exceed it."""
+    model = MusicGen.load(mono_folder)
+    for rank, adapter in enumerate((WARM, COLD), start=2):
+        model.adapters.add(adapter.digest, random_factors(model.info.module_shapes, rank=rank, seed=rank))
+    rack, (warm, cold) = model.adapters, (replace(SPEC, adapters=(each,)) for each in (WARM, COLD))
+    sizes = [rack.set_bytes(spec.adapters) for spec in (warm, cold)]
+    assert sizes[1] * 2 == sizes[0] * 3
+    assert rack.held_bytes == sum(sizes)
+    row = RowBatch(model._parts)._bytes_of(SPEC)
+
+    def batch(budget_bytes: int) -> RowBatch:
+        return RowBatch(replace(model._parts, room=Room(rows=8, budget_bytes=budget_bytes)))
+
+    for short, is_held in ((0, True), (1, False)):
+        two_of_one_set = batch(2 * row + rack.held_bytes + sizes[0] - short)
+        two_of_one_set.enter(warm)
+        assert two_of_one_set.has_room_for(warm) == is_held
+        assert not two_of_one_set.has_room_for(cold)
+        two_sets = batch(2 * row + rack.held_bytes + sum(sizes) - short)
+        two_sets.enter(warm)
+        assert two_sets.has_room_for(cold) == is_held
+
+    for budget, is_kept in ((10**12, True), (row + rack.held_bytes + sum(sizes) - 1, False)):
+        first = rack.updates_for(warm.adapters)
+        one_by_one = batch(budget)
+        assert [isinstance(r.outcome, GeneratedTake) for r in play_in(one_by_one, [cold])] == [True]
+        assert (rack.updates_for(warm.adapters) is first) == is_kept
+
+
+def play_in(batch: RowBatch, specs: list[GenerationSpec]) -> list[RowResult]:
+    for spec in specs:
+        batch.enter(spec)
+    found: list[RowResult] = []
+    while batch.rows:
+        found += batch.advance()
+    return found
 
 
 def test_takes_with_and_without_adapters_are_each_what_they_are_alone(

@@ -21,6 +21,7 @@ from text2song.errors import InvalidInput, ModelOutputRejected, OutOfMemory, Stu
 from text2song.model.codec import Codec
 from text2song.model.decoder import Decoder
 from text2song.model.longform import Window, windows_for
+from text2song.model.lora import Updates
 from text2song.model.memory import memory_guard
 from text2song.model.protocol import GeneratedTake, ModelInfo, RowProgress, RowResult, Stage
 from text2song.model.rack import AdapterRack
@@ -96,13 +97,14 @@ class RowBatch:
         return dict(sorted(progress.items()))
 
     def has_room_for(self, spec: GenerationSpec) -> bool:
-        """Whether its memory fits beside that of the rows that are composed, or will be."""
-        sitting = [*self._entering.values(), *(row.spec for row in self._composing.values())]
-        return self._parts.room.holds(
-            rows=len(sitting),
-            taken_bytes=sum(map(self._bytes_of, sitting)),
-            more_bytes=self._bytes_of(spec),
-        )
+        """Whether its memory and its adapters' fit beside those of the rows that are composed, or will be."""
+        sitting = self._sitting()
+        taken, all_of_it = self._bytes_of_all(sitting), self._bytes_of_all([*sitting, spec])
+        return self._parts.room.holds(rows=len(sitting), taken_bytes=taken, more_bytes=all_of_it - taken)
+
+    def _sitting(self) -> list[GenerationSpec]:
+        """The rows that are composed, or will be."""
+        return [*self._entering.values(), *(row.spec for row in self._composing.values())]
 
     def enter(self, spec: GenerationSpec) -> int:
         """Take in a row; its sentence is read at one of the next advances.
@@ -128,6 +130,28 @@ class RowBatch:
         if results:
             self._is_full = False
         return results
+
+    def _bytes_of_all(self, specs: Sequence[GenerationSpec]) -> int:
+        """The memory of rows, of the sets of adapters that they use, and of all adapters that are here."""
+        rack = self._parts.rack
+        sets = {spec.adapters for spec in specs}
+        rows_bytes = sum(map(self._bytes_of, specs))
+        return rows_bytes + rack.held_bytes + sum(rack.set_bytes(each) for each in sets)
+
+    def _updates_for(self, spec: GenerationSpec) -> Updates | None:
+        """What its adapters add; sets that no row uses any more go where memory is short.
+
+        Raises:
+            ModelUnsupported: it asks for adapters that are not here.
+        """
+        rack = self._parts.rack
+        updates = rack.updates_for(spec.adapters)
+        tracks = [row.track.updates for row in self._composing.values()]
+        used = [each for each in (updates, *tracks) if each is not None]
+        taken, idle = self._bytes_of_all([*self._sitting(), spec]), rack.idle_bytes(used)
+        if not self._parts.room.has_bytes(taken + idle):
+            rack.shed(used)
+        return updates
 
     def _bytes_of(self, spec: GenerationSpec) -> int:
         """A row's memory while it is composed; 0 for one that will be refused."""
@@ -184,7 +208,7 @@ class RowBatch:
                 parts.reader.encode(spec.sentence).states,
                 steps=self._steps_of(windows),
                 is_guided=is_guided(spec),
-                updates=parts.rack.updates_for(spec.adapters),
+                updates=self._updates_for(spec),
             )
         return Row(
             spec,

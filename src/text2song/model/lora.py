@@ -108,7 +108,6 @@ def lay_out(modules: Mapping[str, Factors], *, layers: int, precision: Precision
 
     That every name and shape is one of the decoder's is for the caller to have checked (`require_fitting`).
     """
-    size = sum(f.down.numel() + f.up.numel() for f in modules.values()) * torch.float32.itemsize
 
     def layer(index: int) -> dict[ModuleName, Update]:
         laid: dict[ModuleName, Update] = {}
@@ -118,7 +117,12 @@ def lay_out(modules: Mapping[str, Factors], *, layers: int, precision: Precision
                 laid[name] = _update(factors, precision)
         return laid
 
-    return Updates(layers=tuple(layer(index) for index in range(layers)), size_bytes=size)
+    return Updates(layers=tuple(layer(index) for index in range(layers)), size_bytes=size_of(modules))
+
+
+def size_of(modules: Mapping[str, Factors]) -> int:
+    """Bytes of an adapter's factors, in float32."""
+    return sum(f.down.numel() + f.up.numel() for f in modules.values()) * torch.float32.itemsize
 
 
 def require_fitting(modules: Mapping[str, Factors], *, shapes: Mapping[str, tuple[int, int]]) -> None:

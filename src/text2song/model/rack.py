@@ -4,11 +4,11 @@ The base weights are never touched: a row without adapters computes what it comp
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from text2song.errors import ModelUnsupported
-from text2song.model.lora import Factors, Updates, composed, lay_out, require_fitting
+from text2song.model.lora import Factors, Updates, composed, lay_out, require_fitting, size_of
 from text2song.model.precision import Precision
 from text2song.music.spec import AdapterWeight
 
@@ -25,6 +25,7 @@ class AdapterRack:
         self._layers = layers
         self._precision = precision
         self._adapters: dict[str, Mapping[str, Factors]] = {}
+        self._sizes: dict[str, int] = {}
         self._sets: OrderedDict[tuple[AdapterWeight, ...], Updates] = OrderedDict()
 
     def add(self, digest: str, modules: Mapping[str, Factors]) -> None:
@@ -35,10 +36,12 @@ class AdapterRack:
         """
         require_fitting(modules, shapes=self._shapes)
         self._adapters[digest] = dict(modules)
+        self._sizes[digest] = size_of(modules)
 
     def remove(self, digest: str) -> None:
         """Let an adapter go, with every set that it is part of; rows that use it keep what they have."""
         self._adapters.pop(digest, None)
+        self._sizes.pop(digest, None)
         for chosen in [each for each in self._sets if any(part.digest == digest for part in each)]:
             del self._sets[chosen]
 
@@ -56,6 +59,24 @@ class AdapterRack:
         if len(self._sets) > KEPT_SETS:
             self._sets.popitem(last=False)
         return updates
+
+    @property
+    def held_bytes(self) -> int:
+        """Of the factors of all adapters that are here."""
+        return sum(self._sizes.values())
+
+    def set_bytes(self, adapters: Sequence[AdapterWeight]) -> int:
+        """Of these adapters once they are laid out together; those that are not here count nothing."""
+        return sum(self._sizes.get(each.digest, 0) for each in adapters)
+
+    def idle_bytes(self, used: Collection[Updates]) -> int:
+        """Of the sets that are laid out and that nobody uses."""
+        return sum(updates.size_bytes for updates in self._sets.values() if updates not in used)
+
+    def shed(self, used: Collection[Updates]) -> None:
+        """Let go of the sets that nobody uses; who asks for one again waits for its layout."""
+        for chosen in [each for each, updates in self._sets.items() if updates not in used]:
+            del self._sets[chosen]
 
     def _lay_out(self, chosen: tuple[AdapterWeight, ...]) -> Updates:
         parts = [(self._held(each.digest), each.weight) for each in chosen]

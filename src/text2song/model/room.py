@@ -25,8 +25,11 @@ class Room:
         """Whether one more row that takes `more_bytes` fits beside `rows` that take `taken_bytes`."""
         if not rows:
             return True
-        is_within = self._budget_bytes is None or taken_bytes + more_bytes <= self._budget_bytes
-        return rows < self._rows and is_within
+        return rows < self._rows and self.has_bytes(taken_bytes + more_bytes)
+
+    def has_bytes(self, needed: int) -> bool:
+        """Whether so many are within the budget."""
+        return self._budget_bytes is None or needed <= self._budget_bytes
 
     def pinch(self, *, rows: int) -> None:
         """Memory ran out with so many rows: one less from now on."""
