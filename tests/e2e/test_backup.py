@@ -204,7 +204,7 @@ def test_a_working_studio_comes_back_as_it_was(tmp_path: Path, record_figure: Re
             done = [submitted(client, number, duration=1) for number in range(5)]
             finished(client, done, timeout_seconds=120)
             before = answers(client, done)
-            working = [submitted(client, number, duration=6) for number in range(5, 7)]
+            working = [submitted(client, number, duration=25) for number in range(5, 7)]
             server.wait_until(lambda: status(client, working[0]) == "running", timeout_seconds=30)
             began = time.perf_counter()
             run(server, "backup", to)

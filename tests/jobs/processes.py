@@ -10,7 +10,7 @@ from dataclasses import replace
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier, Event
 
-from sqlalchemy import ColumnElement, true
+from sqlalchemy import ColumnElement, select, true
 
 from text2song.blobs.memory import MemoryBlobs
 from text2song.db.engine import open_engine
@@ -78,6 +78,7 @@ class Freezing(Counting):
     def do(self, claim: Claim, shift: Shift) -> None:
         self._woken.put("working")
         time.sleep(0.3)  # a few beats, and time for the word to leave this process
+        self._wait_for_a_beat()  # or it could be frozen while it holds the database
         os.kill(os.getpid(), signal.SIGSTOP)
         try:
             super().do(claim, shift)
@@ -85,6 +86,15 @@ class Freezing(Counting):
             self._woken.put(error.code)
             raise
         self._woken.put("wrote")
+
+    def _wait_for_a_beat(self) -> None:
+        def told() -> object:
+            with self.studio.read() as reader:
+                return reader.session.scalar(select(GenerationJob.lease_renewed_at))
+
+        before = told()
+        while told() == before:
+            time.sleep(0.005)
 
 
 class Choosy(Counting):
