@@ -14,8 +14,8 @@ _PARTS: Final[Mapping[str, str]] = MappingProxyType(
         "celery": "celery",
         "huggingface_hub": "model",
         "kombu": "celery",
-        "redis": "celery",
         "llvmlite": "model",
+        "redis": "celery",
         "tokenizers": "model",
         "torch": "model",
     }

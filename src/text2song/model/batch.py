@@ -99,8 +99,11 @@ class RowBatch:
     def has_room_for(self, spec: GenerationSpec) -> bool:
         """Whether its memory and its adapters' fit beside those of the rows that are composed, or will be."""
         sitting = self._sitting()
-        taken, all_of_it = self._bytes_of_all(sitting), self._bytes_of_all([*sitting, spec])
-        return self._parts.room.holds(rows=len(sitting), taken_bytes=taken, more_bytes=all_of_it - taken)
+        more = self._bytes_of(spec)
+        if spec.adapters not in {each.adapters for each in sitting}:
+            more += self._parts.rack.set_bytes(spec.adapters)
+        taken = self._bytes_of_all(sitting)
+        return self._parts.room.holds(rows=len(sitting), taken_bytes=taken, more_bytes=more)
 
     def _sitting(self) -> list[GenerationSpec]:
         """The rows that are composed, or will be."""
@@ -148,8 +151,8 @@ class RowBatch:
         updates = rack.updates_for(spec.adapters)
         tracks = [row.track.updates for row in self._composing.values()]
         used = [each for each in (updates, *tracks) if each is not None]
-        taken, idle = self._bytes_of_all([*self._sitting(), spec]), rack.idle_bytes(used)
-        if not self._parts.room.has_bytes(taken + idle):
+        idle = rack.idle_bytes(used)
+        if idle and not self._parts.room.has_bytes(self._bytes_of_all([*self._sitting(), spec]) + idle):
             rack.shed(used)
         return updates
 
