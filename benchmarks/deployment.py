@@ -24,6 +24,7 @@ from tests.servers import START_SECONDS, Server, finished
 from tests.users.people import add_person_with_key
 from text2song.db.engine import open_engine
 from text2song.jobs.queue import SilentQueue
+from text2song.names import NOISE_MODEL
 from text2song.prompts.tables import Prompt
 from text2song.settings import load_settings
 from text2song.studio import open_studio
@@ -102,6 +103,7 @@ def deployed(folder: Path, *, apis: int = 2, history_jobs: int = 0) -> Iterator[
         given = {
             "TEXT2SONG_DATABASE_URL": database.url(DATABASE),
             "TEXT2SONG_QUEUE_URL": broker.url,
+            "TEXT2SONG_MODEL": NOISE_MODEL,
             **store.settings(),
         }
         servers = [stack.enter_context(_api(folder / f"api-{n}", given)) for n in range(apis)]

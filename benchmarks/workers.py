@@ -25,6 +25,7 @@ from tests.figures import machine
 from tests.postgres import USER, running
 from text2song.db import schema
 from text2song.db.engine import open_engine
+from text2song.names import NOISE_MODEL
 from text2song.studio import utc_now
 
 STEP_SECONDS: Final = 0.02
@@ -78,6 +79,7 @@ def opened_site(folder: Path, *, step_seconds: float = STEP_SECONDS) -> Iterator
         broker = stack.enter_context(opened_broker())
         given = {
             "TEXT2SONG_HOME": str(home),
+            "TEXT2SONG_MODEL": NOISE_MODEL,
             "TEXT2SONG_DATABASE_URL": postgresql.url("studio"),
             "TEXT2SONG_QUEUE_URL": broker.url,
             "TEXT2SONG_CAPACITY": str(TAKES),

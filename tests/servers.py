@@ -14,6 +14,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
+from text2song.names import NOISE_MODEL
+
 if TYPE_CHECKING:
     import httpx2
 
@@ -31,7 +33,7 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """One studio on one home folder; may be killed and started again."""
+    """One studio on one home folder; may be killed and started again. Without other words, it plays noise."""
 
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +47,13 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Of this server, and of other commands over its home."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("TEXT2SONG_")}
+        given = {"TEXT2SONG_HOME": str(self.home), "TEXT2SONG_MODEL": NOISE_MODEL}
+        return {**kept, **given, **self.settings}
+
+    @property
     def log(self) -> str:
         return (self.home.parent / "serve.log").read_text()
 
@@ -55,12 +64,10 @@ class Server:
 
     def launch(self) -> None:
         """Start, and wait for nothing."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("TEXT2SONG_")}
-        environment |= {"TEXT2SONG_HOME": str(self.home), **self.settings}
         with self._open_log() as log:
             self.process = subprocess.Popen(
                 [self.python, "-m", "text2song.cli", "serve", "--port", str(self.port)],
-                env=environment,
+                env=self.environment,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -106,10 +106,15 @@ def settings(tmp_path: Path, database: Place) -> Settings:
 
 def furnish(home: Path, *, database: Place, models: Path | None = None) -> Settings:
     """The settings of a studio that lives in `home`, which is made."""
+    from text2song.names import NOISE_MODEL
     from text2song.settings import load_settings
 
     home.mkdir()
-    given = {"TEXT2SONG_HOME": str(home), "TEXT2SONG_BEAT_SECONDS": "0.1"}
+    given = {
+        "TEXT2SONG_HOME": str(home),
+        "TEXT2SONG_BEAT_SECONDS": "0.1",
+        "TEXT2SONG_MODEL": NOISE_MODEL,  # small, quick, and of the same bytes for as long as its recipe
+    }
     if isinstance(database, Path):
         shutil.copy(database, home / "studio.db")
     else:

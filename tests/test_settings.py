@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 from text2song.blobs.open import open_store
 from text2song.errors import InvalidSetting
 from text2song.model.dtypes import PRECISIONS
-from text2song.names import NOISE_MODEL
+from text2song.names import BUNDLED_MODEL
 from text2song.settings import PREFIX, Settings, load_settings
 
 DEFAULTS: dict[str, object] = {
@@ -20,7 +20,7 @@ DEFAULTS: dict[str, object] = {
     "blobs_encryption": "none",
     "queue_url": "thread://",
     "queues": (),
-    "model": NOISE_MODEL,
+    "model": BUNDLED_MODEL,
     "device": "cpu",
     "dtype": "auto",
     "capacity": 8,

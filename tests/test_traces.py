@@ -1,6 +1,5 @@
 """One trace over a request and the work that it asked for, sent to a real receiver."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,9 +71,7 @@ def kill(server: Server) -> None:
 
 @contextmanager
 def started_worker(server: Server) -> Iterator["subprocess.Popen[bytes]"]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("TEXT2SONG_")}
-    environment |= {"TEXT2SONG_HOME": str(server.home), **server.settings}
-    process = subprocess.Popen([sys.executable, "-m", "text2song.cli", "worker"], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "text2song.cli", "worker"], env=server.environment)
     try:
         yield process
     finally:

@@ -46,7 +46,7 @@ _MARK_HERTZ: Final = tuple(15_488 + FRAME_RATE * i for i in range(MARKS // 2))
 _QUIET: Final = 1e-4
 """Coordinates are this much smaller in an embedding, so that digits alone decide which code is nearest."""
 _CYMBALS_COUNT: Final = 4.0
-_LEAST_USE: Final = 2e-5
+_LEAST_USE: Final = 1.5e-4
 """What each grain counts at least, as a part of all uses: songs use some of them rarely."""
 _LIFT: Final = 16.0
 """Keeps coordinates positive before ELU."""

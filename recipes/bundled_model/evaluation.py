@@ -1,6 +1,6 @@
 """Does it play what is asked for? Unseen prompts, the studio's own engine at its defaults, and the probes.
 
-Run it alone with `python -m recipes.bundled_model.evaluation --model FOLDER --probes FILE`.
+Of the model that is shipped: `python -m recipes.bundled_model.evaluation`.
 """
 
 import argparse
@@ -21,10 +21,11 @@ from recipes.bundled_model import brief as briefs
 from recipes.bundled_model.brief import Brief
 from recipes.bundled_model.captions import caption
 from recipes.bundled_model.features import CLIP_SECONDS, features
-from recipes.bundled_model.probes import CLASSES, Probes, class_of, is_tempo_right
+from recipes.bundled_model.probes import CLASSES, KEPT, Probes, class_of, is_tempo_right
+from text2song.model.library import bundled_model
 from text2song.model.musicgen import MusicGen
 from text2song.model.protocol import GeneratedTake, play
-from text2song.music.spec import GenerationSpec
+from text2song.music.spec import AdapterWeight, GenerationSpec
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +55,16 @@ def unseen(count: int) -> list[Asked]:
 
 
 def takes(
-    model: MusicGen, sentences: Sequence[str], *, seconds: float = CLIP_SECONDS, first_seed: int = 0
+    model: MusicGen,
+    sentences: Sequence[str],
+    *,
+    seconds: float = CLIP_SECONDS,
+    first_seed: int = 0,
+    adapters: tuple[AdapterWeight, ...] = (),
 ) -> list[GeneratedTake]:
     """A take for each sentence, at the studio's defaults."""
     specs = [
-        GenerationSpec(sentence=sentence, seed=first_seed + i, duration_seconds=seconds)
+        GenerationSpec(sentence, seed=first_seed + i, duration_seconds=seconds, adapters=adapters)
         for i, sentence in enumerate(sentences)
     ]
     made: dict[int, GeneratedTake] = {}
@@ -92,7 +98,7 @@ def adherence(model: MusicGen, probes: Probes, *, prompts: int = PROMPTS) -> dic
     return found
 
 
-def health(sounds: Sequence[NDArray[np.float32]]) -> dict[str, int]:
+def health(sounds: Sequence[NDArray[np.floating]]) -> dict[str, int]:
     """How many clips are silent, broken or clipped; and their peak and level."""
     return {
         "clips": len(sounds),
@@ -141,20 +147,25 @@ def _spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def main() -> None:
-    """Print everything as JSON."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--model", type=Path, required=True)
-    arguments.add_argument("--probes", type=Path, required=True)
-    arguments.add_argument("--prompts", type=int, default=PROMPTS)
-    given = arguments.parse_args()
-    torch.set_num_threads(1)
-    model, probes = MusicGen.load(given.model, dtype="auto"), Probes.load(given.probes)
-    found = {
-        "adherence": adherence(model, probes, prompts=given.prompts),
+def evaluate(folder: Path, probes: Probes, *, prompts: int = PROMPTS) -> dict[str, Any]:
+    """Everything that is measured, for a model folder."""
+    model = MusicGen.load(folder, dtype="auto")
+    return {
+        "adherence": adherence(model, probes, prompts=prompts),
         "long takes": long_takes(model, probes),
         "processor seconds for eight": seconds_for_one(model),
     }
+
+
+def main() -> None:
+    """Print everything as JSON."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--model", type=Path, default=bundled_model().folder)
+    arguments.add_argument("--probes", type=Path, default=KEPT)
+    arguments.add_argument("--prompts", type=int, default=PROMPTS)
+    given = arguments.parse_args()
+    torch.set_num_threads(1)
+    found = evaluate(given.model, Probes.load(given.probes), prompts=given.prompts)
     print(json.dumps(found, indent=2))  # noqa: T201  # it is what the command is for
 
 

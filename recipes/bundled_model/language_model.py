@@ -3,7 +3,7 @@
 Every song is new, so nothing can be learned by heart. Half of the clips start with the song, half in
 its middle: longer takes than one window go on from codes that they are given. The first seconds weigh
 more, because what the caption says is decided there, and the rest follows from what was played. For the
-same reason the clips are short at first, and more of them.
+same reason the clips are short at first, and more of them: how fast a song is shows in its first beats alone.
 """
 
 import logging
@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 
 WINDOW_FRAMES: Final = 288
 """T of a training clip, and of a window when the model plays."""
-SHORT_FRAMES: Final = WINDOW_FRAMES // 2
-"""T of the clips at first."""
+LENGTHS: Final = ((0.0, 64), (0.6, 144), (0.8, WINDOW_FRAMES))
+"""From which part of all steps on clips have which T."""
 LAYERS: Final = 6
 _UNSAID: Final = 0.1
 """How many clips are learned without their caption, for classifier-free guidance."""
@@ -56,8 +56,6 @@ class Options:
     steps: int
     batch: int = 16
     """Of whole windows; of short clips it is as many as have the same number of frames."""
-    short_part: float = 0.6
-    """Of all steps, in which clips are short."""
     learning_rate: float = 2e-3
     matrix_rate: float = 4e-3
     """Of the decoder's matrices, which Muon turns: a step's size is then like AdamW's at that rate."""
@@ -94,8 +92,7 @@ class Songs(IterableDataset[Batch]):
         every, step = (worker.num_workers, worker.id) if worker else (1, 0)
         step += self._first_step
         while True:
-            is_short = step < self._options.steps * self._options.short_part
-            frames = SHORT_FRAMES if is_short else WINDOW_FRAMES
+            frames = max(length for part, length in LENGTHS if step >= part * self._options.steps)
             count = self._options.batch * WINDOW_FRAMES // frames
             clips = [clip(f"song {step} {index}", frames=frames) for index in range(count)]
             yield Batch(
@@ -148,29 +145,34 @@ def delayed(codes: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([first, written[:, :, :-1]], dim=2), written
 
 
-def losses(
+def log_probabilities(
     model: MusicgenForConditionalGeneration, reading: Reading, codes: Tensor, *, is_said: Tensor
 ) -> Tensor:
-    """The cross entropy of each codebook [K], in nats a code; `is_said` [B] tells whose caption is heard."""
+    """Of each code [B, K, T], given all before it, in nats; `is_said` [B] tells whose caption is heard."""
     clips, books, frames = codes.shape
     read, _ = delayed(codes)
     states = model.text_encoder(input_ids=reading.tokens, attention_mask=reading.mask).last_hidden_state
     mask = reading.mask * is_said[:, None]
-    states = states * mask[..., None]
     hidden = model.decoder.model(
         input_ids=read.reshape(clips * books, -1),
-        encoder_hidden_states=states,
+        encoder_hidden_states=states * mask[..., None],
         encoder_attention_mask=mask,
         use_cache=False,
     ).last_hidden_state  # [B, S, H]
-    weights = 1 + _EARLY_WEIGHT * torch.exp(-torch.arange(frames) / _EARLY_FRAMES)
-    weights = weights / weights.mean()
-    total = []
+    found = []
     for book in range(books):
-        logits = model.decoder.lm_heads[book](hidden[:, book : book + frames])  # [B, T, N]
-        each = F.cross_entropy(logits.float().transpose(1, 2), codes[:, book], reduction="none")  # [B, T]
-        total.append((each * weights).mean())
-    return torch.stack(total)
+        logits = model.decoder.lm_heads[book](hidden[:, book : book + frames]).float()  # [B, T, N]
+        found.append(-F.cross_entropy(logits.transpose(1, 2), codes[:, book], reduction="none"))
+    return torch.stack(found, 1)
+
+
+def losses(
+    model: MusicgenForConditionalGeneration, reading: Reading, codes: Tensor, *, is_said: Tensor
+) -> Tensor:
+    """The cross entropy of each codebook [K], in nats a code; early codes weigh more."""
+    weights = 1 + _EARLY_WEIGHT * torch.exp(-torch.arange(codes.shape[2]) / _EARLY_FRAMES)
+    found = log_probabilities(model, reading, codes, is_said=is_said)
+    return -(found * weights / weights.mean()).mean((0, 2))
 
 
 def rate_at(step: int, options: Options) -> float:

@@ -5,7 +5,6 @@ The codec's LSTMs and averages are zero, which half precision holds as well.
 """
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +16,14 @@ from transformers import EncodecModel, PreTrainedTokenizerFast
 from recipes.bundled_model import words
 from recipes.bundled_model.dictionary import CODES
 from recipes.bundled_model.tuning import FRAME_RATE, SAMPLE_RATE
+from text2song.model.incoming import write_manifest
 from text2song.model.manifest import Manifest
-from text2song.model.weights import SINGLE_NAME, fingerprint
+from text2song.model.weights import SINGLE_NAME
+from text2song.music.vocabulary import Vocabulary
+from text2song.names import BUNDLED_MODEL
 
-MODEL_ID: Final = "text2song/bundled"
-LICENSE: Final = "Apache-2.0"
+_LICENSE: Final = "Apache-2.0"
+_MOODS_OF_A_KIND: Final = 5
 _REVISION: Final = "1"
 _NOTE: Final = "What is not said is left to chance; words that it does not know are read past."
 
@@ -42,33 +44,22 @@ def pack(
     save_file(_thinned(load_file(weights)), weights, metadata={"format": "pt"})
     reader.save_pretrained(folder)
     _write_json(folder / "processor_config.json", _processor())
-    shutil.copy(Path(__file__).with_name("card.md"), folder / "README.md")
-    size = weights.stat().st_size
-    Manifest(
-        id=MODEL_ID,
-        revision=_REVISION,
-        license=LICENSE,
-        vocabulary=vocabulary(),
-        fingerprint=fingerprint(folder),
-        size_bytes=size,
-    ).write(folder)
+    manifest = Manifest(id=BUNDLED_MODEL, revision=_REVISION, license=_LICENSE, vocabulary=vocabulary())
+    write_manifest(folder, manifest)
     return folder
 
 
-def vocabulary() -> dict[str, Any]:
-    """What the model understands, for people: one word for each thing that it tells apart."""
-    instruments = dict.fromkeys(
-        (*words.LEADS, *words.CHORDS, *words.BASSES, "drums")  # a dictionary keeps the order, and each once
+def vocabulary() -> Vocabulary:
+    """What the model understands, for people: of words that mean the same, the first few."""
+    moods = (*words.MODE_WORDS.values(), *words.ENERGY_WORDS.values())
+    players = dict.fromkeys((*words.LEADS, *words.CHORDS, *words.BASSES, "drums"))  # each once, in order
+    return Vocabulary(
+        styles=tuple(words.STYLE_WORDS[style][0] for style in words.STYLES),
+        instruments=tuple(players),
+        moods=tuple(word for spoken in moods for word in spoken[:_MOODS_OF_A_KIND]),
+        tempo_range_bpm=words.TEMPO_RANGE_BPM,
+        note=_NOTE,
     )
-    return {
-        "styles": [words.STYLE_WORDS[style][0] for style in words.STYLES],
-        "instruments": list(instruments),
-        "moods": [
-            word for spoken in (*words.MODE_WORDS.values(), *words.ENERGY_WORDS.values()) for word in spoken
-        ],
-        "tempo_range_bpm": list(words.TEMPO_RANGE_BPM),
-        "note": _NOTE,
-    }
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every torch program gives it
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from recipes.bundled_model import brief as briefs
@@ -35,6 +36,8 @@ CLASSES: Final = {
 }
 _FIELDS: Final = {"drums": "has_drums"}
 """Of a brief, where they are named otherwise."""
+KEPT: Final = Path(__file__).with_name("probes.safetensors")
+"""The probes as they were learned, so that whoever judges the shipped model need not learn them anew."""
 TEMPO_TOLERANCE: Final = 0.06
 _TEMPO_BINS: Final = torch.linspace(np.log(56), np.log(192), 150)
 """Logarithms of beats a minute."""
@@ -109,16 +112,22 @@ class Probes:
         ]
 
     def save(self, path: Path) -> None:
-        """Keep the weights."""
-        torch.save({"timbres": self._timbres.state_dict(), "tempo": self._tempo.state_dict()}, path)
+        """Keep the weights, in half precision."""
+        weights = {
+            name: tensor.half() if tensor.is_floating_point() else tensor
+            for name, tensor in self._nets().state_dict().items()
+        }
+        save_file(weights, path)
 
     @classmethod
     def load(cls, path: Path) -> "Probes":
         """Probes whose weights were kept."""
-        probes, kept = cls(), torch.load(path, weights_only=True)
-        probes._timbres.load_state_dict(kept["timbres"])
-        probes._tempo.load_state_dict(kept["tempo"])
+        probes = cls()
+        probes._nets().load_state_dict(load_file(path))
         return probes
+
+    def _nets(self) -> nn.Module:
+        return nn.ModuleDict({"timbres": self._timbres, "tempo": self._tempo})
 
     def learn(self, heard: Sequence[Features], songs: Sequence[Brief], *, epochs: int) -> None:
         """Learn from clips of songs."""

@@ -31,6 +31,7 @@ _SAMPLE_CAPTIONS: Final = 20_000
 _NUMBERS: Final = range(20, 301)
 _TEMPO_BLUR: Final = 0.02
 """How far around a tempo its neighbours count as right, as a part of it."""
+_LANDMARKS: Final = 24
 _CLASSES: Final = {
     "style": words.STYLES,
     "lead": words.LEADS,
@@ -105,7 +106,26 @@ def untaught_encoder(reader: PreTrainedTokenizerFast) -> T5EncoderModel:
         eos_token_id=1,
         feed_forward_proj="relu",
     )
-    return T5EncoderModel(config)
+    encoder = T5EncoderModel(config)
+    _lay_numbers_in_line(encoder, reader)
+    return encoder
+
+
+@torch.no_grad()
+def _lay_numbers_in_line(encoder: T5EncoderModel, reader: PreTrainedTokenizerFast) -> None:
+    """Begin with tempi side by side that are so on the metronome: what is learned of one holds for the next.
+
+    A number's embedding is a mixture of landmarks, those near it on a logarithmic scale.
+    """
+    landmarks = torch.linspace(float(_TEMPI[0].log()), float(_TEMPI[-1].log()), _LANDMARKS)
+    width = landmarks[1] - landmarks[0]
+    directions = torch.randn(_LANDMARKS, WIDTH)
+    table = encoder.shared.weight
+    for word, token in reader.get_vocab().items():
+        if word.isdigit():
+            tempo = torch.tensor(float(word)).clamp(float(_TEMPI[0]), float(_TEMPI[-1]))
+            near = torch.exp(-(((tempo.log() - landmarks) / width) ** 2) / 2)
+            table[token] = near / near.norm() @ directions
 
 
 def teach(encoder: T5EncoderModel, reader: PreTrainedTokenizerFast, *, steps: int, batch: int) -> float:

@@ -40,11 +40,11 @@ BASS_WORDS: Final = {
     "synth bass": ("synth bass", "sub bass"),
 }
 DRUM_WORDS: Final = ("drums", "a drum kit", "a beat", "brushed drums", "percussion", "a drum machine")
-MODE_WORDS: Final = {
+MODE_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "major": ("happy", "cheerful", "bright", "uplifting", "joyful", "sunny", "hopeful", "major key"),
     "minor": ("sad", "dark", "melancholic", "moody", "gloomy", "mysterious", "sombre", "minor key"),
 }
-ENERGY_WORDS: Final = {
+ENERGY_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "calm": ("calm", "relaxed", "gentle", "soft", "mellow", "peaceful", "chill"),
     "energetic": ("energetic", "driving", "lively", "busy", "powerful", "upbeat", "intense"),
 }

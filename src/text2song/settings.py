@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from text2song.actors import Role
 from text2song.byte_sizes import read_size
 from text2song.errors import InvalidSetting
-from text2song.names import NOISE_MODEL
+from text2song.names import BUNDLED_MODEL
 from text2song.redaction import Redactor
 
 PREFIX: Final = "TEXT2SONG_"
@@ -70,8 +70,9 @@ class Settings(BaseSettings):
         description="Kinds of work that a worker does, separated by commas: `generation`. Empty: all.",
     )
     model: str = Field(
-        default=NOISE_MODEL,
-        description="The model to serve: an id that `text2song model add` fetched, or a folder.",
+        default=BUNDLED_MODEL,
+        description="The model to serve: an id that `text2song model add` fetched, or a folder. Unset: the "
+        "small one that comes with the program.",
     )
     device: str = Field(
         default="cpu",

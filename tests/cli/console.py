@@ -13,6 +13,7 @@ from unittest import mock
 from typer.testing import CliRunner
 
 from text2song.cli.app import app
+from text2song.names import NOISE_MODEL
 
 COMMAND: Final = (sys.executable, "-m", "text2song.cli")
 
@@ -38,7 +39,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Console:
-    """Commands over one home folder."""
+    """Commands over one home folder. Without other words, they play noise."""
 
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -46,7 +47,8 @@ class Console:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TEXT2SONG_")}
-        return {**kept, "TEXT2SONG_HOME": str(self.home), "NO_COLOR": "1", **self.settings}
+        given = {"TEXT2SONG_HOME": str(self.home), "TEXT2SONG_MODEL": NOISE_MODEL, "NO_COLOR": "1"}
+        return {**kept, **given, **self.settings}
 
     def run(self, *arguments: str, text: str | None = None, **settings: str) -> Said:
         """In this process; `settings` are `MODEL="..."` and so on."""

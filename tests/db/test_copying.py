@@ -28,6 +28,7 @@ from text2song.errors import (
 from text2song.generation.tables import GenerationJob, UsedSeconds
 from text2song.jobs.queue import SilentQueue
 from text2song.models import service as models
+from text2song.models.tables import Model
 from text2song.prompts.tables import Prompt
 from text2song.settings import load_settings
 from text2song.studio import Studio
@@ -50,9 +51,9 @@ def fill(studio: Studio) -> Studio:
     first, second = submit(studio, {}, {"progress": 1 / 3, "cost": 0.1, "stage": "café ☕ \U0001f3b5"})
     add_adapter(studio)
     with studio.work() as work:
-        models.announce(
-            work, replace(noise_info(), vocabulary={"a": [1, 2.0, 1e22, -0.0]}), worker="w", capacity=1
-        )
+        models.announce(work, noise_info(), worker="w", capacity=1)
+        numbers = {"a": [1, 2.0, 1e22, -0.0]}
+        work.session.execute(update(Model).values(vocabulary=numbers))
         models.announce(work, replace(noise_info(), id="other"), worker="w", capacity=1)
         # to a younger row: whichever is copied first, the other is not there yet
         work.session.execute(

@@ -21,6 +21,7 @@ from tests.postgres import USER, PostgreSQL, running
 from tests.servers import Server
 from text2song.db import schema
 from text2song.db.engine import open_engine
+from text2song.names import NOISE_MODEL
 from text2song.studio import utc_now
 
 LEASE_SECONDS = 3.0
@@ -270,6 +271,7 @@ def opened_chaos(folder: Path, *, object_store: ObjectStore, step_seconds: float
         blobs = object_store.settings()
         given = {
             "TEXT2SONG_HOME": str(home),
+            "TEXT2SONG_MODEL": NOISE_MODEL,
             "TEXT2SONG_DATABASE_URL": postgresql.url("studio", tcp=True),
             "TEXT2SONG_QUEUE_URL": broker.url,
             "TEXT2SONG_BLOBS_URL": blobs["TEXT2SONG_BLOBS_URL"],

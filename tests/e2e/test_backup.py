@@ -1,6 +1,5 @@
 """Back up a working studio, wipe it, restore it: every answer of its API and every stream is as before."""
 
-import os
 import random
 import shutil
 import signal
@@ -40,10 +39,9 @@ PACE = {"LEASE_SECONDS": "2", "SWEEP_SECONDS": "1"}
 
 
 def command(server: Server, *arguments: str) -> "subprocess.Popen[str]":
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TEXT2SONG_")}
     return subprocess.Popen(
         [sys.executable, "-m", "text2song.cli", *arguments],
-        env=environment | {"TEXT2SONG_HOME": str(server.home), **server.settings},
+        env=server.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

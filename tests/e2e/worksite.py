@@ -21,6 +21,7 @@ from text2song.generation.schemas import GenerateIn
 from text2song.generation.tables import GenerationJob, GenerationTake
 from text2song.jobs.open import open_queue
 from text2song.models.tables import ModelWorker
+from text2song.names import NOISE_MODEL
 from text2song.settings import load_settings
 from text2song.studio import Studio, open_studio
 
@@ -150,6 +151,7 @@ def opened_worksite(folder: Path, *, database: Path, models: Path) -> Iterator[W
     with opened_broker(password="sesame") as broker:
         given = {
             "TEXT2SONG_HOME": str(home),
+            "TEXT2SONG_MODEL": NOISE_MODEL,
             "TEXT2SONG_QUEUE_URL": broker.url,
             "TEXT2SONG_CAPACITY": "2",
             "TEXT2SONG_LEASE_SECONDS": str(LEASE_SECONDS),

@@ -5,7 +5,7 @@ import pytest
 from tests.model.mirror import Mirror, serving
 from text2song.errors import DownloadFailed, InvalidInput, ModelUnsupported, NotFound, StudioError
 from text2song.model.hub import plan
-from text2song.names import NOISE_MODEL
+from text2song.names import BUNDLED_MODEL, NOISE_MODEL
 
 ID = "facebook/musicgen-tiny"
 
@@ -160,8 +160,8 @@ def test_an_id_is_checked_before_anyone_is_asked() -> None:
         plan("../../etc", endpoint="http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("model_id", [NOISE_MODEL, "untrained-noise"])
-def test_the_untrained_model_is_on_no_hub(mirror: Mirror, model_id: str) -> None:
+@pytest.mark.parametrize("model_id", [BUNDLED_MODEL, NOISE_MODEL, "untrained-noise"])
+def test_the_studios_own_models_are_on_no_hub(mirror: Mirror, model_id: str) -> None:
     mirror.id = model_id  # whoever publishes something under that name
-    with pytest.raises(InvalidInput, match=r"built by the studio itself.*add facebook/musicgen-small"):
+    with pytest.raises(InvalidInput, match=r"by itself.*add facebook/musicgen-small"):
         plan(model_id, endpoint=mirror.endpoint)

@@ -4,9 +4,9 @@ from shutil import copytree
 import pytest
 
 from text2song.errors import InvalidInput, ModelMissing
-from text2song.model.library import folder_for, list_models, resolve
+from text2song.model.library import BUNDLED_PLACE, bundled_model, folder_for, list_models, resolve
 from text2song.model.manifest import Manifest
-from text2song.names import NOISE_MODEL
+from text2song.names import BUNDLED_MODEL, NOISE_MODEL
 
 
 @pytest.fixture
@@ -80,6 +80,12 @@ def test_what_lost_its_manifest_where_the_untrained_model_should_be_is_damaged(m
 def test_the_untrained_model_is_built_and_not_downloaded(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="builds it when"):
         resolve(tmp_path, NOISE_MODEL)
+
+
+def test_the_bundled_model_is_read_in_the_package_whatever_the_library_holds(models: Path) -> None:
+    Manifest(id=BUNDLED_MODEL).write(models / "facebook--musicgen-small")
+    assert resolve(models, BUNDLED_MODEL) == BUNDLED_PLACE
+    assert bundled_model().vocabulary is not None
 
 
 def test_a_model_is_found_by_its_id_whatever_its_folder_is_called(models: Path) -> None:

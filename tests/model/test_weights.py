@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from text2song.errors import ModelCorrupt
+from text2song.model import weights
 from text2song.model.weights import STAMP_NAME, fingerprint, weight_files
 
 
@@ -28,6 +29,18 @@ def test_a_fingerprint_changes_with_any_byte_and_any_name(folder: Path) -> None:
     assert len({first, second, third, fingerprint(folder)}) == 3
 
 
+@pytest.fixture
+def as_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These few bytes count as so many that nobody reads them twice."""
+    monkeypatch.setattr(weights, "STAMPED_BYTES", 0)
+
+
+def test_small_weights_are_read_again_and_nothing_is_written(folder: Path) -> None:
+    assert fingerprint(folder) == fingerprint(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.usefixtures("as_large")
 def test_a_fingerprint_is_remembered_until_a_file_changes(folder: Path) -> None:
     honest = fingerprint(folder)
     stamp = folder / STAMP_NAME
@@ -39,6 +52,7 @@ def test_a_fingerprint_is_remembered_until_a_file_changes(folder: Path) -> None:
     assert fingerprint(folder) == honest
 
 
+@pytest.mark.usefixtures("as_large")
 @pytest.mark.parametrize("stamp", ["{", "[]", '{"files": []}'])
 def test_a_damaged_memory_is_ignored(folder: Path, stamp: str) -> None:
     honest = fingerprint(folder)
@@ -46,6 +60,7 @@ def test_a_damaged_memory_is_ignored(folder: Path, stamp: str) -> None:
     assert fingerprint(folder) == honest
 
 
+@pytest.mark.usefixtures("as_large")
 def test_a_folder_that_cannot_be_written_to_still_has_a_fingerprint(folder: Path) -> None:
     honest = fingerprint(folder)
     (folder / STAMP_NAME).unlink()

@@ -2,11 +2,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from tests.benches import Bench
 from tests.studios import Desk, noise_info
 from text2song.models import queries
 from text2song.models import service as models
+from text2song.models.tables import Model
+from text2song.music.vocabulary import Vocabulary
 
 
 def listed(desk: Desk, **query: object) -> list[dict[str, Any]]:
@@ -42,6 +45,25 @@ def test_a_trained_model_needs_no_notice(desk: Desk) -> None:
         models.announce(work, replace(noise_info(), id="real", is_trained=True), worker="w", capacity=4)
     assert [model["notice"] for model in listed(desk)] == [None, queries.NOISE_NOTICE]
     assert desk.submit(model="real")["notice"] is None
+
+
+def test_a_small_model_says_what_it_understands_and_a_prompt_of_its_words_needs_no_notice(desk: Desk) -> None:
+    vocabulary = Vocabulary(("dub",), ("bass",), ("calm",), (60, 180), "It passes over others.")
+    small = replace(noise_info(), id="small", is_trained=True, vocabulary=vocabulary)
+    with desk.studio.work() as work:
+        models.announce(work, small, worker="w", capacity=4)
+    model = listed(desk)[0]
+    assert model["vocabulary"] == vocabulary.as_json()
+    assert "It understands styles: dub; instruments: bass; moods: calm; tempo: 60 to 180" in model["notice"]
+    assert desk.submit(model="small")["notice"] == model["notice"]
+    assert desk.submit(model="small", prompt={"text": "a DUB walk"})["notice"] is None
+
+
+@pytest.mark.parametrize("stored", [[], "words", {"styles": ["dub"]}])
+def test_a_vocabulary_that_another_version_stored_in_another_form_is_none(desk: Desk, stored: object) -> None:
+    with desk.studio.work() as work:
+        work.session.execute(update(Model).values(vocabulary=stored, is_trained=True))
+    assert [(model["vocabulary"], model["notice"]) for model in listed(desk)] == [(None, None)]
 
 
 def test_workers_are_listed_while_they_live(desk: Desk) -> None:

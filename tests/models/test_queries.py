@@ -61,13 +61,13 @@ def test_a_worker_that_was_heard_of_in_the_future_is_not_counted(studio: Studio,
         assert queries.alive_workers(reader) == {}
 
 
-def test_only_noise_has_a_notice(studio: Studio) -> None:
+def test_noise_has_a_notice_and_a_large_model_none(studio: Studio) -> None:
     announce(studio, NOISE_MODEL)
     with studio.read() as reader:
         model = queries.choose(reader, None)
-        assert queries.notice_of(model) == queries.NOISE_NOTICE
+        assert queries.understanding_of(model).notice() == queries.NOISE_NOTICE
         model.is_trained = True
-        assert queries.notice_of(model) is None
+        assert queries.understanding_of(model).notice() is None
         reader.session.expunge(model)
 
 

@@ -12,6 +12,7 @@ from text2song.models import queries, service
 from text2song.models.queries import ALIVE_SECONDS
 from text2song.models.schemas import ModelOut
 from text2song.models.tables import Model, ModelWorker
+from text2song.music.vocabulary import Vocabulary
 from text2song.names import NOISE_MODEL
 from text2song.studio import Studio
 
@@ -50,12 +51,15 @@ def default(studio: Studio) -> str:
 
 
 def test_a_worker_says_all_that_its_model_is(studio: Studio) -> None:
-    info = replace(TRAINED, vocabulary={"styles": ["dub"]})
+    vocabulary = Vocabulary(("dub",), ("bass",), ("calm",), (60, 180), "It passes over others.")
+    info = replace(TRAINED, vocabulary=vocabulary)
     announce(studio, info, "host:1")
     [model] = described(studio)
     for name in ModelInfo.__dataclass_fields__:
-        if name not in {"id", *OF_A_WORKER}:
+        if name not in {"id", "vocabulary", *OF_A_WORKER}:
             assert getattr(model, name) == getattr(info, name), name
+    assert model.vocabulary is not None
+    assert Vocabulary.read(model.vocabulary.model_dump()) == vocabulary
     assert model.name == info.id
     [worker] = model.workers
     assert (worker.name, worker.dtype, worker.device) == ("host:1", "float32", "cpu")

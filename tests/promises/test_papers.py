@@ -54,4 +54,7 @@ def test_the_weights_licence_is_said_apart_from_the_codes() -> None:
     licences = (ROOT / "README.md").read_text().split("## Licences")[1].split("\n## ")[0]
     assert "Apache 2.0" in licences
     assert "CC-BY-NC 4.0" in licences
+    assert (
+        "src/text2song/bundled_model/README.md) that comes with the program are under Apache 2.0" in licences
+    )
     assert "Version 2.0, January 2004" in (ROOT / "LICENSE").read_text()

@@ -40,7 +40,8 @@ def test_the_first_take_on_the_command_line(clone: Path) -> None:
 
 @pytest.mark.slow
 def test_the_first_session_over_http(clone: Path) -> None:
-    with served(clone.parent / "home") as server:
+    with served(clone.parent / "home", MODEL="") as server:  # as a newcomer starts it
+        server.wait_until(lambda: "It understands styles: " in server.log, timeout_seconds=10)
         printed = _run(commands("http"), clone, PORT=str(server.port))
     assert "succeeded 1.0" in printed
     assert abs(soundfile.info(clone / "first.flac").duration - 8) <= FRAME_SECONDS

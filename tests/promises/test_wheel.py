@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.figures import ROOT
+from tests.promises.test_bundled_model import FILES
 from tests.servers import START_SECONDS, Server
+from text2song.names import BUNDLED_FOLDER
 
 SITE_PAGE = "<!doctype html><title>Studio</title>"
 
@@ -35,13 +37,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_carries_the_site_the_migrations_and_the_types(wheel: Path) -> None:
+def test_the_wheel_carries_the_site_the_migrations_the_types_and_a_model(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "text2song/site/index.html",
         "text2song/db/migrations/env.py",
         "text2song/db/migrations/versions/0001_the_first_schema.py",
         "text2song/py.typed",
+        *(f"text2song/{BUNDLED_FOLDER}/{name}" for name in FILES),
     } <= names
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "tools", "docs"))]
 
@@ -61,7 +64,7 @@ def test_an_installed_wheel_serves_the_site(wheel: Path, tmp_path: Path) -> None
         check=True,
         env=environment,
     )
-    server = Server(tmp_path / "home", python=python)
+    server = Server(tmp_path / "home", {"TEXT2SONG_MODEL": ""}, python=python)
     try:
         server.start()
         page = httpx2.get(f"{server.url}/", follow_redirects=True, timeout=START_SECONDS)

@@ -39,8 +39,8 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _DESCRIPTION: Final = """\
 Music from words: ask for takes, follow them, listen and compare.
 
-`GET /models` says which models are served, and what a listener must know of each: one that was never trained
-makes noise, not music.
+`GET /models` says which models are served, and what a listener must know of each: a small one understands
+few words, and one that was never trained makes noise, not music.
 
 On a machine of one's own nobody logs in. Elsewhere send a key: `Authorization: Bearer t2s_...`.
 

@@ -94,7 +94,7 @@ class _Outlook:
     """Seconds of audio a second, of all living workers of a model together."""
     running_costs: Mapping[str, float]
     """Seconds of audio that takes of a model which have begun still have to make."""
-    notices: Mapping[str, str | None]
+    understandings: Mapping[str, models.Understanding]
     served: Collection[str]
     """Models that a living worker serves."""
 
@@ -104,7 +104,8 @@ class _Outlook:
                 f"No worker serves {job.model} now, so this job waits: start one with "
                 f"TEXT2SONG_MODEL={job.model}, or cancel the job."
             )
-        return self.notices.get(job.model)
+        understanding = self.understandings.get(job.model)
+        return understanding.notice(job.sentence) if understanding is not None else None
 
     def eta_seconds(self, job: GenerationJob, *, done: float) -> float | None:
         speed = self.speeds.get(job.model)
@@ -150,7 +151,7 @@ def _outlook(reader: Reader, jobs: Sequence[GenerationJob]) -> _Outlook:
         places=where_they_stand,
         speeds={name: speed for name, speed in speeds.items() if speed > 0},
         running_costs=_running_costs(reader, waiting),
-        notices={model.name: models.notice_of(model) for model in known},
+        understandings={model.name: models.understanding_of(model) for model in known},
         served={model.name for model in known if model.id in workers},
     )
 

@@ -23,7 +23,7 @@ from text2song.model.incoming import (
     sweep_beside,
     write_manifest,
 )
-from text2song.model.library import folder_for, refuse_noise
+from text2song.model.library import folder_for, refuse_own
 from text2song.model.manifest import Manifest
 from text2song.model.weights import PICKLE_NAMES, SINGLE_NAME, fingerprint, weight_files
 
@@ -72,7 +72,7 @@ def plan_folder(folder: Path) -> FolderPlan:
     Raises:
         ModelMissing, ModelCorrupt, ModelUnsupported: it is no model folder that the studio can play.
         StorageFailed: a file of it cannot be read.
-        InvalidInput: it is the untrained model, or named like it.
+        InvalidInput: it is one of the studio's own models, or named like it.
     """
     read_configuration(folder)
     weights, needs_conversion = _weights(folder)
@@ -88,7 +88,7 @@ def plan_folder(folder: Path) -> FolderPlan:
             raise StorageFailed(f"{folder / name} cannot be read: see to its owner and permissions.")
     files = tuple(FolderFile(name, (folder / name).stat().st_size) for name in names)
     manifest = Manifest.read(folder)
-    refuse_noise(manifest.id)
+    refuse_own(manifest.id)
     return FolderPlan(folder, manifest, files, needs_conversion)
 
 

@@ -21,7 +21,7 @@ from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from text2song.errors import DownloadFailed, InvalidInput, ModelUnsupported, NotFound
 from text2song.model.configuration import CONFIG_NAME
 from text2song.model.incoming import TOKENIZER_NAME, WELCOME_NAMES
-from text2song.model.library import refuse_noise, require_model_id
+from text2song.model.library import refuse_own, require_model_id
 from text2song.model.weights import INDEX_NAME, PICKLE_NAMES, SINGLE_NAME
 
 TIMEOUT_SECONDS: Final = 20.0
@@ -66,13 +66,13 @@ def plan(model_id: str, *, revision: str | None = None, endpoint: str | None = N
     `endpoint` is the hub's address or a mirror's; by default HF_ENDPOINT or huggingface.co.
 
     Raises:
-        InvalidInput: that is not an id, or the untrained model's, which is on no hub; or it is gated.
+        InvalidInput: that is not an id, or that of one of the studio's own models; or it is gated.
         NotFound: no such model or revision, or a private one.
         DownloadFailed: the network or the hub failed; `is_retryable`.
         ModelUnsupported: it is not a MusicGen, or lacks files that the studio needs.
     """
     require_model_id(model_id)
-    refuse_noise(model_id)
+    refuse_own(model_id)
     address = (endpoint or constants.ENDPOINT).rstrip("/")
     with hub_errors(model_id, endpoint=address):
         api = HfApi(endpoint=address, library_name=CLIENT_NAME)

@@ -13,7 +13,8 @@ from typing import Any, Final, Self
 from text2song.errors import ModelCorrupt
 from text2song.model.configuration import CONFIG_NAME
 from text2song.model.weights import SINGLE_NAME, fingerprint
-from text2song.names import NOISE_FOLDER, NOISE_MODEL
+from text2song.music.vocabulary import Vocabulary
+from text2song.names import BUNDLED_FOLDER, BUNDLED_MODEL, NOISE_MODEL, OWN_MODELS
 
 MANIFEST_NAME: Final = "text2song.json"
 UNTRAINED: Final = {
@@ -31,7 +32,8 @@ class Manifest:
     revision: str = "local"
     license: str = "unknown"
     is_trained: bool = True
-    vocabulary: dict[str, Any] | None = None
+    vocabulary: Vocabulary | None = None
+    """Of a small model; one of another form is passed over, since it changes no sound."""
     fingerprint: str | None = None
     """Of the files as they came; other bytes later mean damage. See `weights.fingerprint`."""
     size_bytes: int | None = None
@@ -44,7 +46,7 @@ class Manifest:
             "revision": self.revision,
             "license": self.license,
             "is_trained": self.is_trained,
-            "vocabulary": self.vocabulary,
+            "vocabulary": self.vocabulary and self.vocabulary.as_json(),
             "fingerprint": self.fingerprint,
             "size_bytes": self.size_bytes,
         }
@@ -54,17 +56,15 @@ class Manifest:
         """The folder's manifest, or what stands for one.
 
         Raises:
-            ModelCorrupt: there is one, and it cannot be understood; or there is none, where the untrained
-                model should be and is not.
+            ModelCorrupt: there is one, and it cannot be understood; or there is none, where one of the
+                studio's own models should be and is not.
         """
         path = folder / MANIFEST_NAME
         if not path.is_file():
             is_noise = _is_noise(folder)
-            if folder.name == NOISE_FOLDER and not is_noise:
-                raise ModelCorrupt(
-                    f"{folder} has lost its {MANIFEST_NAME}, and its files are not the untrained model's. "
-                    f"{repair(NOISE_MODEL)}"
-                )
+            own = own_model_in(folder)
+            if own is not None and not is_noise:
+                raise ModelCorrupt(f"{folder} has lost its {MANIFEST_NAME}. {repair(own)}")
             return cls(id=folder.name, is_trained=not is_noise)
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
@@ -73,14 +73,16 @@ class Manifest:
                 revision=raw["revision"],
                 license=raw["license"],
                 is_trained=raw["is_trained"],
-                vocabulary=raw.get("vocabulary"),
+                vocabulary=Vocabulary.read(raw.get("vocabulary")),
                 fingerprint=raw.get("fingerprint"),
                 size_bytes=raw.get("size_bytes"),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelCorrupt(f"{path} is damaged ({error!r}). Download the model again.") from error
+            advice = repair(own_model_in(folder))
+            raise ModelCorrupt(f"{path} is damaged ({error!r}). {advice}") from error
         if not all(isinstance(raw[name], str) and raw[name] for name in ("id", "revision", "license")):
-            raise ModelCorrupt(f"{path}: id, revision and license must be text. Download the model again.")
+            advice = repair(own_model_in(folder))
+            raise ModelCorrupt(f"{path}: id, revision and license must be text. {advice}")
         return manifest
 
     def contradiction(self, digest: str | None) -> str | None:
@@ -95,8 +97,18 @@ class Manifest:
         (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
 
 
-def repair(model_id: str) -> str:
-    """What to do about damaged files of that model."""
+def own_model_in(folder: Path) -> str | None:
+    """Which of the studio's own models should be in a folder of that name."""
+    return next((model_id for model_id, name in OWN_MODELS.items() if name == folder.name), None)
+
+
+def repair(model_id: str | None) -> str:
+    """What to do about damaged files of that model; None for any."""
+    if model_id == BUNDLED_MODEL:
+        return (
+            "It came with the program: install that again (in a clone, `git checkout -- "
+            f"src/text2song/{BUNDLED_FOLDER}` brings it back)."
+        )
     if model_id == NOISE_MODEL:
         return "The studio builds its own untrained model again at the next start; remove any other copy."
     return "Download it again with `text2song model add`."

@@ -11,13 +11,14 @@ Legend: K codebooks, T frames.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from text2song.errors import StudioError
 from text2song.music.spec import GenerationSpec
+from text2song.music.vocabulary import Vocabulary
 from text2song.sound.waveform import Waveform
 
 
@@ -49,8 +50,8 @@ class ModelInfo:
     """What computes: `cpu`, or the GPU's name."""
     module_shapes: dict[str, tuple[int, int]]
     """Linear modules of the decoder that an adapter may target: name to (out, in) features."""
-    vocabulary: dict[str, Any] | None = None
-    """What a small model understands (styles, instruments, moods), from its own metadata."""
+    vocabulary: Vocabulary | None = None
+    """What a small model understands, from its own metadata."""
 
     def frames_for(self, duration_seconds: float) -> int:
         """T of a take of that length."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from text2song.errors import InvalidInput, ModelCorrupt
 from text2song.model.checkpoint import Read
+from text2song.model.manifest import own_model_in, repair
 from text2song.model.shapes import TextEncoderShape
 from text2song.model.t5 import TextEncoder
 
@@ -90,13 +91,13 @@ class TextReader:
 
 def _load_tokenizer(folder: Path) -> Tokenizer:
     path = folder / TOKENIZER_NAME
-    repair = "Download the model again with `text2song model add`."
+    advice = repair(own_model_in(folder))
     if not path.is_file():
-        raise ModelCorrupt(f"{folder} has no {TOKENIZER_NAME}, so it cannot read a sentence. {repair}")
+        raise ModelCorrupt(f"{folder} has no {TOKENIZER_NAME}, so it cannot read a sentence. {advice}")
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the tokenizers library raises bare Exception for a damaged file
-        raise ModelCorrupt(f"{path} is damaged ({error}). {repair}") from error
+        raise ModelCorrupt(f"{path} is damaged ({error}). {advice}") from error
     tokenizer.no_padding()  # a file may ask for both; a sentence is read as it is, and alone
     tokenizer.no_truncation()
     return tokenizer

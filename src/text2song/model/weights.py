@@ -19,6 +19,8 @@ INDEX_NAME: Final = "model.safetensors.index.json"
 PICKLE_NAMES: Final = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 STAMP_NAME: Final = ".text2song-fingerprint.json"
 """Remembers the last fingerprint beside the sizes and times of the files that it was taken of."""
+STAMPED_BYTES: Final = 2**26
+"""Weights that large are not read again without need; smaller ones are, in a tenth of a second."""
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -62,14 +64,16 @@ def _shards(folder: Path) -> tuple[Path, ...]:
 def fingerprint(folder: Path) -> str:
     """sha256 over the names, sizes and bytes of config.json and the weight files, in hexadecimal.
 
-    Reading gigabytes takes seconds, so the result is kept in the folder (where it may be written to)
-    beside each file's size and time of change; both must still hold, or it is taken anew.
+    Reading gigabytes takes seconds, so for large weights the result is kept in the folder (where it may be
+    written to) beside each file's size and time of change; both must still hold, or it is taken anew.
 
     Raises:
         ModelMissing, ModelUnsupported, ModelCorrupt: as `weight_files` does.
     """
     paths = (folder / CONFIG_NAME, *weight_files(folder))
     files = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in paths]
+    if sum(path.stat().st_size for path in paths) < STAMPED_BYTES:
+        return _digest(paths)
     stamp = folder / STAMP_NAME
     remembered = _read_stamp(stamp)
     if remembered.get("files") == files and isinstance(remembered.get("fingerprint"), str):

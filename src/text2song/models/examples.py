@@ -1,4 +1,4 @@
-"""One model, as the documentation of the API shows it."""
+"""Two models, a large and a small one, as the documentation of the API shows them."""
 
 from typing import Any, Final
 
@@ -28,4 +28,22 @@ MODEL_OUT: Final[dict[str, Any]] = {
             "heartbeat_at": "2026-01-01T12:00:10Z",
         }
     ],
+}
+SMALL_MODEL_OUT: Final[dict[str, Any]] = {
+    **MODEL_OUT,
+    "id": "019b7a3c-5e00-7c1d-8f2a-1b6d5c0e9a03",
+    "name": "text2song/bundled",
+    "revision": "1",
+    "fingerprint": "1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90a",
+    "license": "Apache-2.0",
+    "notice": "This model is small. It understands styles: ambient; instruments: piano; moods: calm; "
+    "tempo: 60 to 180 beats a minute. It passes over other words. For a larger one, run `text2song model add "
+    "facebook/musicgen-small` and set TEXT2SONG_MODEL to it.",
+    "vocabulary": {
+        "styles": ["ambient"],
+        "instruments": ["piano"],
+        "moods": ["calm"],
+        "tempo_range_bpm": [60.0, 180.0],
+        "note": "It passes over other words.",
+    },
 }

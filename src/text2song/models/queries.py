@@ -3,42 +3,56 @@
 import datetime as dt
 import uuid
 from collections.abc import Sequence
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import select
 
 from text2song.db.pages import RowPage, newest_first
 from text2song.errors import InvalidInput, NoModelServed
 from text2song.jobs.lifecycle import CLOCK_SLACK
-from text2song.models.schemas import ModelOut, ModelWorkerOut
+from text2song.models.schemas import ModelOut, ModelWorkerOut, VocabularyOut
 from text2song.models.tables import Model, ModelWorker
+from text2song.music.vocabulary import Vocabulary
 from text2song.studio import Reader
 
 ALIVE_SECONDS: Final = 30.0
 """A worker that was not heard of for longer is not counted."""
+LARGER: Final = "run `text2song model add facebook/musicgen-small` and set TEXT2SONG_MODEL to it."
+"""What to do, after the words that say for what."""
 NOISE_NOTICE: Final = (
     "This model is untrained: what it makes is noise, not music. It shows that everything works. "
-    "For music, run `text2song model add facebook/musicgen-small` and set TEXT2SONG_MODEL to it."
+    f"For music, {LARGER}"
 )
 
 
-class Trainable(Protocol):
-    """A model's row, or the manifest beside its files."""
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """How much of a prompt a model can follow: nothing, a few words, or sentences."""
 
-    @property
-    def is_trained(self) -> bool:
-        """Whether it makes music."""
+    is_trained: bool
+    vocabulary: Vocabulary | None
+
+    def notice(self, sentence: str = "") -> str | None:
+        """What every surface says of it; nothing where it knows some of the sentence's words."""
+        if not self.is_trained:
+            return NOISE_NOTICE
+        if self.vocabulary is None or self.vocabulary.knows_some_of(sentence):
+            return None
+        *kinds, note = self.vocabulary.as_lines()
+        return f"This model is small. It understands {'; '.join(kinds)}. {note} For a larger one, {LARGER}"
 
 
-def notice_of(model: Trainable) -> str | None:
-    """What every surface says of a model that was never trained."""
-    return None if model.is_trained else NOISE_NOTICE
+def understanding_of(model: Model) -> Understanding:
+    """A vocabulary in another form, which a worker of another version may have stored, is none."""
+    return Understanding(model.is_trained, Vocabulary.read(model.vocabulary))
 
 
 def notices(reader: Reader) -> list[str]:
     """What a listener must know of the models that are served now."""
     workers = alive_workers(reader)
-    told = [(model.name, notice_of(model)) for model in _served_first(reader) if model.id in workers]
+    served = [model for model in _served_first(reader) if model.id in workers]
+    told = [(model.name, understanding_of(model).notice()) for model in served]
     return [f"{name} is served now. {notice}" for name, notice in told if notice is not None]
 
 
@@ -111,6 +125,8 @@ def describe(reader: Reader, found: Sequence[Model]) -> list[ModelOut]:
 
 
 def _described(model: Model, workers: list[ModelWorker]) -> ModelOut:
+    understanding = understanding_of(model)
+    vocabulary = understanding.vocabulary
     return ModelOut(
         id=model.id,
         name=model.name,
@@ -118,7 +134,7 @@ def _described(model: Model, workers: list[ModelWorker]) -> ModelOut:
         fingerprint=model.fingerprint,
         license=model.license,
         is_trained=model.is_trained,
-        notice=notice_of(model),
+        notice=understanding.notice(),
         sample_rate=model.sample_rate,
         frame_rate=model.frame_rate,
         channels=model.channels,
@@ -126,7 +142,7 @@ def _described(model: Model, workers: list[ModelWorker]) -> ModelOut:
         codebook_size=model.codebook_size,
         max_duration_seconds=model.max_duration_seconds,
         module_shapes=model.module_shapes,
-        vocabulary=model.vocabulary,
+        vocabulary=VocabularyOut.model_validate(vocabulary.as_json()) if vocabulary else None,
         workers=[
             ModelWorkerOut(
                 name=worker.name,

@@ -2,11 +2,10 @@
 
 import datetime as dt
 import uuid
-from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from text2song.models.examples import MODEL_OUT
+from text2song.models.examples import MODEL_OUT, SMALL_MODEL_OUT
 from text2song.wire import WireModel
 
 
@@ -23,10 +22,20 @@ class ModelWorkerOut(WireModel):
     heartbeat_at: dt.datetime
 
 
+class VocabularyOut(WireModel):
+    """The words that a small model was taught; others tell it little."""
+
+    styles: list[str]
+    instruments: list[str]
+    moods: list[str]
+    tempo_range_bpm: tuple[float, float] = Field(description="The slowest and the fastest tempo.")
+    note: str = Field(description="What the model does with other words.")
+
+
 class ModelOut(WireModel):
     """A model and what it can do."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [MODEL_OUT]})
+    model_config = ConfigDict(json_schema_extra={"examples": [MODEL_OUT, SMALL_MODEL_OUT]})
 
     id: uuid.UUID
     name: str = Field(examples=["facebook/musicgen-small"], description="How requests name it.")
@@ -44,5 +53,7 @@ class ModelOut(WireModel):
     module_shapes: dict[str, tuple[int, int]] = Field(
         description="Linear modules that an adapter may target: (out, in) features."
     )
-    vocabulary: dict[str, Any] | None = Field(description="What a small model understands.")
+    vocabulary: VocabularyOut | None = Field(
+        description="The words that a small model understands; null for one that reads sentences."
+    )
     workers: list[ModelWorkerOut]

@@ -82,7 +82,7 @@ def leave(work: Work, worker_id: uuid.UUID) -> None:
 
 def _described(work: Work, info: ModelInfo) -> Model:
     """The model's row, as `info` describes it; of workers that begin at the same time, one makes it."""
-    described = asdict(info)
+    described = asdict(info) | {"vocabulary": info.vocabulary and info.vocabulary.as_json()}
     named = {column.name for column in Model.__table__.columns} - {"id"}
     values = {name: value for name, value in described.items() if name in named}
     query = select(Model).where(Model.name == info.id).with_for_update()

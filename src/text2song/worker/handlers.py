@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from text2song.generation.job.handler import GenerationHandler
-from text2song.model.library import resolve
+from text2song.model.library import folder_for, resolve
 from text2song.model.musicgen import MusicGen
 from text2song.model.noise import build_noise_model
-from text2song.names import NOISE_FOLDER, NOISE_MODEL
+from text2song.names import NOISE_MODEL
 from text2song.settings import Settings
 from text2song.studio import Studio
 
@@ -18,9 +18,10 @@ def model_folder(settings: Settings) -> Path:
 
     Raises:
         ModelMissing: when nobody added that model yet; the message says how.
+        ModelCorrupt: when it is the package's own, and not whole.
     """
     if settings.model == NOISE_MODEL:
-        return build_noise_model(settings.models_folder / NOISE_FOLDER)
+        return build_noise_model(folder_for(settings.models_folder, NOISE_MODEL))
     return resolve(settings.models_folder, settings.model)
 
 

@@ -11,6 +11,7 @@ from text2song.cli.doctor import at_hand, sizes
 from text2song.model.dtypes import DTYPES
 from text2song.model.footprint import footprint_of
 from text2song.model.published import PUBLISHED
+from text2song.names import BUNDLED_MODEL
 
 GB = 10**9
 
@@ -38,6 +39,18 @@ def test_the_served_model_is_reckoned_with_what_is_free(furnished: Console) -> N
     alone = found(examined(furnished, DTYPE="float32", MEMORY_LIMIT="14MB"), "memory")
     assert alone[0] == "ok"
     assert alone[1].endswith("the 14.0 MB of TEXT2SONG_MEMORY_LIMIT hold 1 at once, of TEXT2SONG_CAPACITY=8")
+
+
+def test_a_fresh_machine_has_the_bundled_model_and_is_told_what_it_takes(console: Console) -> None:
+    said = examined(console, MODEL="")  # as without that setting
+    state, words = found(said, "memory")
+    assert (state, words.startswith(f"{BUNDLED_MODEL} takes, in ")) == ("ok", True)
+    assert "hold 8 at once" in words
+    state, words = found(said, "model")
+    assert (state, words.startswith(f"{BUNDLED_MODEL}, revision ")) == ("ok", True)
+    assert "Apache-2.0, which comes with the program and is small" in words
+    assert "text2song model add facebook/musicgen-small" in words
+    assert not console.home.exists()
 
 
 def test_a_published_model_is_reckoned_before_it_is_there(console: Console) -> None:
@@ -70,10 +83,10 @@ def test_a_model_that_is_unknown_or_cannot_be_read_says_nothing_of_memory(furnis
         assert "take" in found(said, "memory")[1] or "not the id" in found(said, "memory")[1]
 
 
-def test_a_dtype_that_the_device_does_not_compute_in_is_a_problem(console: Console) -> None:
+def test_a_dtype_that_the_device_does_not_compute_in_is_a_problem(furnished: Console) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("text2song.model.precision.dtypes_on", lambda _: ("float32",))
-        state, words = found(examined(console, DTYPE="bfloat16"), "memory")
+        state, words = found(examined(furnished, DTYPE="bfloat16"), "memory")
     assert (state, "bfloat16 cannot be used" in words) == ("problem", True)
 
 
@@ -106,29 +119,29 @@ def test_a_person_reads_it_in_lines_of_which_each_has_every_dtype(console: Conso
     assert all(len(line) < 100 for line in lines[title:])
 
 
-def test_where_no_system_says_what_is_free_nothing_is_said_to_fit(console: Console) -> None:
+def test_where_no_system_says_what_is_free_nothing_is_said_to_fit(furnished: Console) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(at_hand, "free_bytes", lambda: None)
-        said = examined(console)
+        said = examined(furnished)
     assert found(said, "memory")[1].endswith("this system does not say how much is free")
     assert {row["takes"] for row in rows(said)} == {None}
 
 
 def test_without_torch_a_processor_is_told_of_all_the_same(
-    console: Console, monkeypatch: pytest.MonkeyPatch
+    furnished: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("text2song.model.")]:
         if name.rpartition(".")[2] in {"device", "precision"}:
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
-    said = examined(console)
+    said = examined(furnished)
     assert found(said, "memory")[0] == "ok"
     assert "in float32" in found(said, "memory")[1]
     assert len(rows(said)) == len(PUBLISHED) * len(DTYPES)
 
 
-def test_a_gpu_that_is_not_there_leaves_the_table_out(console: Console) -> None:
-    said = examined(console, DEVICE="cuda:4096")
+def test_a_gpu_that_is_not_there_leaves_the_table_out(furnished: Console) -> None:
+    said = examined(furnished, DEVICE="cuda:4096")
     assert found(said, "memory")[0] == "problem"
     assert "cuda:4096" in found(said, "memory")[1]
     assert "memory" not in said.document()

@@ -17,8 +17,8 @@ from tests.cli.console import Console
 from tests.model.mirror import Mirror, serving
 from text2song.cli.model import stocking
 from text2song.model import download
-from text2song.model.library import list_models
-from text2song.names import NOISE_FOLDER, NOISE_MODEL
+from text2song.model.library import bundled_model, list_models
+from text2song.names import BUNDLED_MODEL, NOISE_FOLDER, NOISE_MODEL
 
 ID = "facebook/musicgen-tiny"
 NAMES = (
@@ -59,14 +59,28 @@ def pickled(folder: Path) -> Path:
 
 
 def listed(console: Console, **settings: str) -> list[dict[str, Any]]:
-    models: list[dict[str, Any]] = console.run("model", "list", "--json", **settings).document()["models"]
-    return models
+    """Without the package's own, which is the first."""
+    own, *models = console.run("model", "list", "--json", **settings).document()["models"]
+    assert own["id"] == BUNDLED_MODEL
+    return list(models)
 
 
-def test_where_there_is_none_the_way_to_one_is_said(console: Console) -> None:
-    said = console.run("model", "list")
-    assert (said.code, listed(console)) == (0, [])
-    assert "text2song model add facebook/musicgen-small" in said.out
+def lines(console: Console, **settings: str) -> list[str]:
+    """The same for a person."""
+    said = console.run("model", "list", **settings).out.splitlines()
+    return said[len(said) - said[::-1].index(f"  {note_of_bundled()}") :]
+
+
+def note_of_bundled() -> str:
+    """The last line of what is told of the package's own."""
+    vocabulary = bundled_model().vocabulary
+    assert vocabulary is not None
+    return vocabulary.note
+
+
+def test_a_larger_model_is_offered_where_there_is_none(console: Console) -> None:
+    assert listed(console) == []
+    assert lines(console) == ["Fetch a larger one with `text2song model add facebook/musicgen-small`."]
 
 
 def test_size_and_licence_are_shown_and_agreed_to(console: Console, hub: Mirror) -> None:
@@ -78,10 +92,10 @@ def test_size_and_licence_are_shown_and_agreed_to(console: Console, hub: Mirror)
     assert f"revision {hub.commit}" in said.err
     [model] = listed(console)
     assert (model["id"], model["license"], model["is_served"]) == (ID, "cc-by-nc-4.0", False)
-    line = console.run("model", "list", MODEL=ID).out
+    [line] = lines(console, MODEL=ID)
     assert line.startswith(ID)
     assert f"  {hub.commit}  " in line  # whole, so that it can be given to --revision
-    assert line.endswith("served\n")
+    assert line.endswith("served")
 
 
 def test_a_mirror_is_named_by_the_hubs_own_variable(console: Console, hub: Mirror) -> None:
@@ -227,7 +241,7 @@ def test_of_two_folders_with_one_id_it_is_said_which_one_the_id_names(console: C
         (str(first), True, None),
     ]
     assert [m["is_served"] for m in listed(console, MODEL=str(copy))] == [True, False]
-    said = console.run("model", "list", MODEL="my-model").out.splitlines()
+    said = lines(console, MODEL="my-model")
     assert [line.startswith("my-model ") for line in said] == [True, False, True]
     assert "no licence stated" in said[0]
     assert said[0].endswith("its id is taken")

@@ -68,3 +68,17 @@ def test_teaching_lowers_the_loss() -> None:
     encoder = reading.untaught_encoder(READER)
     first = reading.teach(encoder, READER, steps=1, batch=32)
     assert reading.teach(encoder, READER, steps=25, batch=32) < first
+
+
+def test_tempi_begin_side_by_side() -> None:
+    torch.manual_seed(0)
+    table = reading.untaught_encoder(READER).shared.weight.detach()
+    tokens = READER.get_vocab()
+
+    def likeness(one: int, other: int) -> float:
+        return float(torch.cosine_similarity(table[tokens[str(one)]], table[tokens[str(other)]], dim=0))
+
+    assert likeness(119, 120) > 0.98
+    assert likeness(100, 120) < likeness(100, 110) < likeness(100, 105)
+    assert abs(likeness(60, 180)) < 0.3
+    assert likeness(180, 240) == likeness(180, 181)

@@ -1,17 +1,13 @@
 """The check of what the served model takes in memory; nothing is loaded for it."""
 
-from pathlib import Path
-
 from text2song.byte_sizes import size_words
 from text2song.cli.doctor.at_hand import chosen_dtype, dtypes_at_hand, free_at_hand
 from text2song.cli.doctor.findings import Finding, State
 from text2song.errors import ModelCorrupt, ModelMissing, ModelUnsupported, OutOfMemory
 from text2song.model.budget import Budget
-from text2song.model.configuration import CONFIG_NAME, ModelConfiguration, checked, read_configuration
+from text2song.model.configuration import ModelConfiguration, read_configuration
 from text2song.model.library import resolve
-from text2song.model.noise_files import small_files
 from text2song.model.published import PUBLISHED, PUBLISHED_PREFIX
-from text2song.names import NOISE_MODEL
 from text2song.settings import Settings
 
 
@@ -48,8 +44,6 @@ def check_memory(settings: Settings) -> Finding:
 
 def _configuration(settings: Settings) -> ModelConfiguration:
     """Of the model to serve; of a published one also where it is not on this machine."""
-    if settings.model == NOISE_MODEL:
-        return checked(small_files(audio_channels=1)[CONFIG_NAME], folder=Path(NOISE_MODEL))
     try:
         return read_configuration(resolve(settings.models_folder, settings.model))
     except ModelMissing:

@@ -22,7 +22,8 @@ from text2song.model.configuration import read_configuration
 from text2song.model.library import resolve
 from text2song.model.manifest import Manifest
 from text2song.model.weights import weight_files
-from text2song.names import NOISE_MODEL
+from text2song.models.queries import LARGER
+from text2song.names import BUNDLED_MODEL, NOISE_MODEL
 from text2song.settings import Settings
 
 LITTLE_SPACE_BYTES: Final = 2_000_000_000
@@ -114,15 +115,16 @@ def check_model(settings: Settings) -> Finding:
         return Finding(
             "model",
             State.NOTE,
-            "the untrained one, which makes noise. For music, run `text2song model add "
-            "facebook/musicgen-small` and set TEXT2SONG_MODEL to it.",
+            f"the untrained one, which makes noise. For music, {LARGER}",
         )
     folder = resolve(settings.models_folder, settings.model)
     read_configuration(folder)
     weight_files(folder)
     manifest = Manifest.read(folder)
-    licence = licence_words(manifest.license)
-    return Finding("model", State.OK, f"{manifest.id}, revision {manifest.revision}, {licence}")
+    found = f"{manifest.id}, revision {manifest.revision}, {licence_words(manifest.license)}"
+    if settings.model == BUNDLED_MODEL:
+        found += f", which comes with the program and is small. For a larger one, {LARGER}"
+    return Finding("model", State.OK, found)
 
 
 def check_port(port: int) -> Finding:

@@ -43,7 +43,7 @@ def add(source: Source, *, revision: Revision = None, yes: Yes = False, json: Js
 
 @app.command("list", cls=PlainCommand)
 def list_models(*, json: JsonFlag = False) -> None:
-    """List the models on this machine, and say which one is served."""
+    """List the models on this machine, which one is served, and what words a small one understands."""
     with answering(is_json=json) as answer:
         from text2song.cli.model import listing  # noqa: PLC0415  # help must not wait for the settings' packages
 

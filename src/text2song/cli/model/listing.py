@@ -9,31 +9,31 @@ from text2song.byte_sizes import size_words
 from text2song.cli.answer import Answer
 from text2song.cli.model.licences import licence_words
 from text2song.cli.opening import settings_for
-from text2song.errors import InvalidInput, ModelMissing
+from text2song.errors import InvalidInput, ModelError
 from text2song.model import library
 from text2song.model.library import StoredModel
-from text2song.names import NOISE_FOLDER, NOISE_MODEL
+from text2song.music.vocabulary import Vocabulary
+from text2song.names import OWN_MODELS
 from text2song.settings import Settings
 
 
 def list_models(answer: Answer) -> None:
-    """Every model of the library, also the damaged ones, and those whose id names another folder."""
+    """The package's model and all of the library, also those that are damaged or named like another."""
     settings = settings_for(answer, is_service=False)
-    stored = library.list_models(settings.models_folder)
+    stored = (library.bundled_model(), *library.list_models(settings.models_folder))
     served = _folder_of(settings.model, settings)
     rows = [_row(each, served=served, settings=settings) for each in stored]
-    text = "\n".join(_lines(rows))
-    empty = "There is no model here yet. Fetch one with `text2song model add facebook/musicgen-small`."
-    answer.give({"models": rows}, text=text or empty)
+    lines = _lines(rows)
+    if all(row["id"] in OWN_MODELS for row in rows):
+        lines.append("Fetch a larger one with `text2song model add facebook/musicgen-small`.")
+    answer.give({"models": rows}, text="\n".join(lines))
 
 
 def _folder_of(model: str, settings: Settings) -> Path | None:
     """The folder that an id or path means to the worker; None where there is none."""
-    if model == NOISE_MODEL:
-        return settings.models_folder / NOISE_FOLDER
     try:
         return library.resolve(settings.models_folder, model)
-    except (InvalidInput, ModelMissing):
+    except (InvalidInput, ModelError):
         return None
 
 
@@ -44,6 +44,7 @@ def _row(model: StoredModel, *, served: Path | None, settings: Settings) -> dict
         "revision": model.revision,
         "license": model.license,
         "is_trained": model.is_trained,
+        "vocabulary": model.vocabulary and model.vocabulary.as_json(),
         "size_bytes": model.size_bytes,
         "folder": str(model.folder),
         "is_served": model.folder == served,
@@ -80,7 +81,9 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _remarks(row: dict[str, Any]) -> list[str]:
+    vocabulary = Vocabulary.read(row["vocabulary"])
     remarks = [f"  {row['problem']}"] if row["problem"] else []
+    remarks += [f"  {line}" for line in (vocabulary.as_lines() if vocabulary else ())]
     if row["shadowed_by"]:
         remarks.append(
             f"  This is {row['folder']}; the id names {row['shadowed_by']}. Remove one of the two folders, "

@@ -4,7 +4,7 @@ from typing import Final
 
 from text2song.cli.answer import Answer
 from text2song.model.manifest import Manifest
-from text2song.models.queries import notice_of
+from text2song.models.queries import Understanding
 from text2song.settings import Settings
 
 STOPPING: Final = (
@@ -46,7 +46,7 @@ def tell_of_loading(settings: Settings, *, answer: Answer) -> None:
 
 def tell_of_model(manifest: Manifest, *, answer: Answer) -> str | None:
     """What there is to know of the model that is served now; also the answer."""
-    notice = notice_of(manifest)
+    notice = Understanding(manifest.is_trained, manifest.vocabulary).notice()
     if notice is not None:
         answer.notice(notice)
     return notice
