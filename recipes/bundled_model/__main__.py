@@ -22,8 +22,8 @@ from text2song.model.weights import fingerprint
 log = logging.getLogger(__name__)
 
 SEED: Final = 0
-READING_STEPS, READING_BATCH = 800, 96
-STEPS: Final = 3000
+READING_STEPS, READING_BATCH = 1200, 96
+STEPS: Final = 6000
 SONGS_OF_CODEC: Final = 400
 """Whose use of the grains decides what the codec keeps of them."""
 PROBE_CLIPS, PROBE_TESTS, PROBE_EPOCHS = 4000, 500, 8

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 WINDOW_FRAMES: Final = 288
 """T of a training clip, and of a window when the model plays."""
-LENGTHS: Final = ((0.0, 64), (0.6, 144), (0.8, WINDOW_FRAMES))
+LENGTHS: Final = ((0.0, 64), (0.5, 144), (0.75, WINDOW_FRAMES))
 """From which part of all steps on clips have which T."""
 LAYERS: Final = 6
 _UNSAID: Final = 0.1

@@ -17,7 +17,12 @@ from text2song.model.library import bundled_model
 from text2song.model.musicgen import MusicGen
 from text2song.music.spec import AdapterWeight
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.timeout(1800),
+    # peft asks by the old name
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
+]
 
 
 @dataclass(frozen=True, slots=True)
