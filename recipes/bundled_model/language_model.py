@@ -1,7 +1,8 @@
 """MusicGen's decoder learns to write songs' codes after their captions.
 
-Every song is new, so nothing can be learned by heart. Half of the clips start with the song, half in
-its middle: longer takes than one window go on from codes that they are given. The first seconds weigh
+Every song is new, so nothing can be learned by heart. Clips start with the song; of the longer ones half
+start in its middle, and of these the first frames are given, not learned: so takes begin as songs do, and
+those that are longer than one window go on from what they played before. The first seconds weigh
 more, because what the caption says is decided there, and the rest follows from what was played. For the
 same reason the clips are short at first, and more of them: how fast a song is shows in its first beats alone.
 """
@@ -47,6 +48,8 @@ _UNSAID: Final = 0.1
 """How many clips are learned without their caption, for classifier-free guidance."""
 _EARLY_WEIGHT, _EARLY_FRAMES = 4.0, 40.0
 _LAST_BARS_SKIPPED: Final = 12
+_GIVEN_PART: Final = 0.4
+"""Of a clip from inside a song: as much as a window keeps of the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,24 @@ class Options:
     workers: int = 1
 
 
+class Clip(NamedTuple):
+    """A song, or a part of it."""
+
+    caption: str
+    codes: NDArray[np.int64]
+    """[K, T]"""
+    given: int
+    """Frames at its beginning that are not learned."""
+
+
 class Batch(NamedTuple):
     """Clips with their captions."""
 
     captions: list[str]
     codes: Tensor
     """int64 [B, K, T]"""
+    given: Tensor
+    """int64 [B]"""
 
 
 class Songs(IterableDataset[Batch]):
@@ -96,18 +111,23 @@ class Songs(IterableDataset[Batch]):
             count = self._options.batch * WINDOW_FRAMES // frames
             clips = [clip(f"song {step} {index}", frames=frames) for index in range(count)]
             yield Batch(
-                [text for text, _ in clips], torch.from_numpy(np.stack([codes for _, codes in clips]))
+                [each.caption for each in clips],
+                torch.from_numpy(np.stack([each.codes for each in clips])),
+                torch.tensor([each.given for each in clips]),
             )
             step += every
 
 
-def clip(seed: str, *, frames: int) -> tuple[str, NDArray[np.int64]]:
-    """A caption and its song's codes [K, T], from its beginning or from somewhere inside."""
+def clip(seed: str, *, frames: int) -> Clip:
+    """A song's beginning; of longer ones, half are from somewhere inside."""
     rng = Random(seed)
     song = briefs.draw(rng)
     text = caption(song, rng).text
-    skipped = rng.choice((0, rng.randint(1, _LAST_BARS_SKIPPED) + rng.random()))
-    return text, scoring.perform(song, rng, frames=frames, skipped=skipped)
+    skipped = rng.choice((0.0, rng.uniform(1, _LAST_BARS_SKIPPED)))
+    if frames == LENGTHS[0][1]:
+        skipped = 0.0
+    codes = scoring.perform(song, rng, frames=frames, skipped=skipped)
+    return Clip(text, codes, given=int(frames * _GIVEN_PART) if skipped else 0)
 
 
 def untaught(encoder: T5EncoderModel, codec: EncodecConfig) -> MusicgenForConditionalGeneration:
@@ -167,12 +187,20 @@ def log_probabilities(
 
 
 def losses(
-    model: MusicgenForConditionalGeneration, reading: Reading, codes: Tensor, *, is_said: Tensor
+    model: MusicgenForConditionalGeneration,
+    reading: Reading,
+    codes: Tensor,
+    *,
+    given: Tensor,
+    is_said: Tensor,
 ) -> Tensor:
-    """The cross entropy of each codebook [K], in nats a code; early codes weigh more."""
-    weights = 1 + _EARLY_WEIGHT * torch.exp(-torch.arange(codes.shape[2]) / _EARLY_FRAMES)
+    """The cross entropy of each codebook [K], in nats a code; a song's first codes weigh more."""
+    frames = torch.arange(codes.shape[2])
+    is_start = (given == 0).float()[:, None]
+    weights = 1 + is_start * _EARLY_WEIGHT * torch.exp(-frames / _EARLY_FRAMES)  # [B, T]
+    weights = weights * (frames >= given[:, None])
     found = log_probabilities(model, reading, codes, is_said=is_said)
-    return -(found * weights / weights.mean()).mean((0, 2))
+    return -(found * weights[:, None]).sum((0, 2)) / weights.sum()
 
 
 def rate_at(step: int, options: Options) -> float:
@@ -209,7 +237,13 @@ def train(
                 group["lr"] = group["full_rate"] * part
         is_said = torch.rand(len(batch.codes), generator=torch.Generator().manual_seed(step)) >= _UNSAID
         with torch.autocast("cpu", torch.bfloat16):
-            each = losses(model, tokenize(batch.captions, reader), batch.codes, is_said=is_said.float())
+            each = losses(
+                model,
+                tokenize(batch.captions, reader),
+                batch.codes,
+                given=batch.given,
+                is_said=is_said.float(),
+            )
         model.zero_grad()
         each.sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

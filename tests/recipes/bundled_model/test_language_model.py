@@ -39,8 +39,8 @@ def test_the_loss_is_that_of_transformers_own_model(monkeypatch: pytest.MonkeyPa
     model = an_untaught_model()
     model.eval()  # type: ignore[no-untyped-call]
     words = reading.tokenize(["a happy song"], READER)
-    codes = torch.from_numpy(language_model.clip("loss", frames=20)[1])[None]
-    found = language_model.losses(model, words, codes, is_said=torch.ones(1))
+    codes = torch.from_numpy(language_model.clip("loss", frames=20).codes)[None]
+    found = language_model.losses(model, words, codes, given=torch.zeros(1), is_said=torch.ones(1))
     _, written = language_model.delayed(codes)
     read, _ = language_model.delayed(codes)
     logits = model(
@@ -56,9 +56,11 @@ def test_the_loss_is_that_of_transformers_own_model(monkeypatch: pytest.MonkeyPa
 def test_an_unsaid_caption_makes_no_difference() -> None:
     model = an_untaught_model()
     model.eval()  # type: ignore[no-untyped-call]
-    codes = torch.from_numpy(language_model.clip("unsaid", frames=12)[1])[None]
+    codes = torch.from_numpy(language_model.clip("unsaid", frames=12).codes)[None]
     one, other = (
-        language_model.losses(model, reading.tokenize([text], READER), codes, is_said=torch.zeros(1))
+        language_model.losses(
+            model, reading.tokenize([text], READER), codes, given=torch.zeros(1), is_said=torch.zeros(1)
+        )
         for text in ("a happy song", "a very sad techno track, 120 bpm")
     )
     assert torch.allclose(one, other, atol=1e-6)
@@ -91,3 +93,20 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
     assert rates[100:700] == [1.0] * 600
     assert all(a > b for a, b in pairwise(rates[700:]))
     assert rates[-1] < 0.01
+
+
+def test_what_is_given_is_not_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language_model, "_EARLY_WEIGHT", 0.0)
+    model = an_untaught_model()
+    model.eval()  # type: ignore[no-untyped-call]
+    words, said = reading.tokenize(["a happy song"], READER), torch.ones(1)
+    codes = torch.from_numpy(language_model.clip("given", frames=20).codes)[None]
+    found = language_model.losses(model, words, codes, given=torch.tensor([8]), is_said=said)
+    each = language_model.log_probabilities(model, words, codes, is_said=said)
+    assert torch.allclose(found, -each[0, :, 8:].mean(1))
+
+
+def test_clips_begin_with_their_song_or_are_given_a_beginning() -> None:
+    shortest, longest = language_model.LENGTHS[0][1], language_model.LENGTHS[-1][1]
+    assert {language_model.clip(str(seed), frames=shortest).given for seed in range(20)} == {0}
+    assert {language_model.clip(str(seed), frames=longest).given for seed in range(20)} == {0, 115}
