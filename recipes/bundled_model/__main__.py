@@ -1,6 +1,6 @@
 """Rebuild the bundled model from its seed: `python -m recipes.bundled_model --work FOLDER`.
 
-Two hours on two cores; no accelerator is needed. Whatever is finished stays in the work folder, so an
+Hours on two cores; no accelerator is needed. Whatever is finished stays in the work folder, so an
 interrupted build goes on where it was when the same command is given again. The model is then in
 `FOLDER/model`, and `FOLDER/evaluation.json` says how well it follows its prompts.
 """
@@ -8,6 +8,7 @@ interrupted build goes on where it was when the same command is given again. The
 import argparse
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +52,9 @@ def build(work: Path, *, is_compiled: bool) -> None:
         model, reader = _taught(work, is_compiled=is_compiled)
         book = dictionary.build()
         uses = codec.uses_in_songs(book, count=SONGS_OF_CODEC)
-        packing.pack(model, codec.build(book, uses), reader, folder)
+        half_made = work / "model.part"
+        shutil.rmtree(half_made, ignore_errors=True)
+        packing.pack(model, codec.build(book, uses), reader, half_made).rename(folder)
     probes = _probes(work)
     found = evaluation.evaluate(folder, probes)
     found["ceilings"] = json.loads((work / "ceilings.json").read_text())
@@ -79,7 +82,8 @@ def _taught_encoder(kept: Path) -> tuple[T5EncoderModel, PreTrainedTokenizerFast
     if not kept.is_file():
         loss = reading.teach(encoder, reader, steps=READING_STEPS, batch=READING_BATCH)
         log.info("reading: taught, loss %.3f", loss)
-        torch.save(encoder.state_dict(), kept)
+        torch.save(encoder.state_dict(), kept.with_suffix(".part"))
+        kept.with_suffix(".part").replace(kept)
     encoder.load_state_dict(torch.load(kept, weights_only=True))
     return encoder, reader
 
@@ -93,7 +97,8 @@ def _probes(work: Path) -> Probes:
         probes.learn(heard[:PROBE_CLIPS], songs[:PROBE_CLIPS], epochs=PROBE_EPOCHS)
         found = ceilings(probes, heard[PROBE_CLIPS:], songs[PROBE_CLIPS:])
         (work / "ceilings.json").write_text(json.dumps(found, indent=2) + "\n")
-        probes.save(kept)
+        probes.save(kept.with_suffix(".part"))
+        kept.with_suffix(".part").replace(kept)
     return Probes.load(kept)
 
 

@@ -6,6 +6,16 @@ from typing import Final
 
 from recipes.bundled_model.words import BASSES, CHORDS, ENERGIES, LEADS, MODES, STYLES, TEMPO_RANGE_BPM
 
+CLASSES: Final[dict[str, tuple[object, ...]]] = {
+    "has_drums": (False, True),
+    "lead": LEADS,
+    "bass": (None, *BASSES),
+    "chords": (None, *CHORDS),
+    "mode": MODES,
+    "style": STYLES,
+    "energy": ENERGIES,
+}
+"""What a field of a brief can be, but for tempo and tonic; probes that were kept go by this order."""
 TONICS: Final = (0, 5, 7)
 """C, F and G, as semitones above C: the triads of their major and minor keys are sixteen."""
 

@@ -99,7 +99,7 @@ def adherence(model: MusicGen, probes: Probes, *, prompts: int = PROMPTS) -> dic
 
 
 def health(sounds: Sequence[NDArray[np.floating]]) -> dict[str, int]:
-    """How many clips are silent, broken or clipped; and their peak and level."""
+    """How many clips are silent, broken or clipped."""
     return {
         "clips": len(sounds),
         "silent": sum(bool(np.sqrt(np.mean(pcm**2)) < 1e-3) for pcm in sounds),

@@ -5,11 +5,11 @@ makes can hardly do better. Tempo is judged by how onsets repeat, all else by sp
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import torch
@@ -18,24 +18,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from recipes.bundled_model import brief as briefs
-from recipes.bundled_model import dictionary, scoring, words
+from recipes.bundled_model import dictionary, scoring
 from recipes.bundled_model.brief import Brief
 from recipes.bundled_model.features import CLIP_SECONDS, LAGS, SEMITONES, Features, features
 from recipes.bundled_model.tuning import FRAME_RATE
 
 log = logging.getLogger(__name__)
 
-CLASSES: Final = {
-    "drums": (False, True),
-    "lead": words.LEADS,
-    "bass": (None, *words.BASSES),
-    "chords": (None, *words.CHORDS),
-    "mode": words.MODES,
-    "style": words.STYLES,
-    "energy": words.ENERGIES,
-}
-_FIELDS: Final = {"drums": "has_drums"}
-"""Of a brief, where they are named otherwise."""
+CLASSES: Final = {field.removeprefix("has_"): classes for field, classes in briefs.CLASSES.items()}
+"""What probes tell apart, by attribute."""
 KEPT: Final = Path(__file__).with_name("probes.safetensors")
 """The probes as they were learned, so that whoever judges the shipped model need not learn them anew."""
 TEMPO_TOLERANCE: Final = 0.06
@@ -46,7 +37,8 @@ _TEMPO_BLUR: Final = 0.012
 
 def class_of(brief: Brief, attribute: str) -> int:
     """Which of an attribute's classes a song is of."""
-    return CLASSES[attribute].index(getattr(brief, _FIELDS.get(attribute, attribute)))
+    field = "has_drums" if attribute == "drums" else attribute
+    return CLASSES[attribute].index(getattr(brief, field))
 
 
 class _Timbres(nn.Module):
@@ -103,10 +95,7 @@ class Probes:
         best = tempo.argmax(1, keepdim=True)
         near = tempo * ((torch.arange(len(_TEMPO_BINS)) - best).abs() <= 3)
         bpm = ((near * _TEMPO_BINS).sum(1) / near.sum(1)).exp()
-        classes, start = {}, 0
-        for name, known in CLASSES.items():
-            classes[name] = logits[:, start : start + len(known)].argmax(1).tolist()
-            start += len(known)
+        classes = {name: part.argmax(1).tolist() for name, part in _by_attribute(logits).items()}
         return [
             Verdict({name: classes[name][i] for name in CLASSES}, float(bpm[i])) for i in range(len(heard))
         ]
@@ -120,7 +109,7 @@ class Probes:
         save_file(weights, path)
 
     @classmethod
-    def load(cls, path: Path) -> "Probes":
+    def load(cls, path: Path) -> Self:
         """Probes whose weights were kept."""
         probes = cls()
         probes._nets().load_state_dict(load_file(path))
@@ -152,6 +141,12 @@ def is_tempo_right(heard_bpm: float, wanted_bpm: float) -> bool:
     return abs(heard_bpm / wanted_bpm - 1) <= TEMPO_TOLERANCE
 
 
+def _by_attribute(logits: Tensor) -> dict[str, Tensor]:
+    """Logits [B, all classes] as those of each attribute [B, its classes]."""
+    parts = torch.split(logits, [len(classes) for classes in CLASSES.values()], dim=1)
+    return dict(zip(CLASSES, parts, strict=True))
+
+
 def _stacked(heard: Sequence[Features]) -> tuple[Tensor, Tensor, Tensor]:
     return (
         torch.from_numpy(np.stack([f.mel for f in heard])),
@@ -165,11 +160,8 @@ def _learn_timbres(net: nn.Module, heard: Sequence[Features], songs: Sequence[Br
     right = {name: torch.tensor([class_of(song, name) for song in songs]) for name in CLASSES}
 
     def loss(rows: Tensor) -> Tensor:
-        logits, total, start = net(mel[rows], tones[rows]), torch.zeros(()), 0
-        for name, known in CLASSES.items():
-            total = total + F.cross_entropy(logits[:, start : start + len(known)], right[name][rows])
-            start += len(known)
-        return total
+        parts = _by_attribute(net(mel[rows], tones[rows]))
+        return torch.stack([F.cross_entropy(part, right[name][rows]) for name, part in parts.items()]).sum()
 
     _fit(net, loss, count=len(songs), epochs=epochs, rate=2e-3)
 
@@ -186,8 +178,16 @@ def _learn_tempo(net: nn.Module, heard: Sequence[Features], songs: Sequence[Brie
     _fit(net, loss, count=len(songs), epochs=epochs, rate=1e-3)
 
 
-def _fit(net: nn.Module, loss: object, *, count: int, epochs: int, rate: float, batch: int = 64) -> None:
-    assert callable(loss)
+def _fit(
+    net: nn.Module,
+    loss: Callable[[Tensor], Tensor],
+    *,
+    count: int,
+    epochs: int,
+    rate: float,
+    batch: int = 64,
+) -> None:
+    """Lower the loss of `count` clips, which is asked for by the rows of a batch."""
     optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.02)
     steps = epochs * (count // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=steps)
@@ -198,7 +198,7 @@ def _fit(net: nn.Module, loss: object, *, count: int, epochs: int, rate: float, 
         for i in range(count // batch):
             value = loss(rows[i * batch : (i + 1) * batch])
             optimizer.zero_grad()
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             total += value.item()

@@ -32,15 +32,6 @@ _NUMBERS: Final = range(20, 301)
 _TEMPO_BLUR: Final = 0.02
 """How far around a tempo its neighbours count as right, as a part of it."""
 _LANDMARKS: Final = 24
-_CLASSES: Final = {
-    "style": words.STYLES,
-    "lead": words.LEADS,
-    "chords": (None, *words.CHORDS),
-    "bass": (None, *words.BASSES),
-    "has_drums": (False, True),
-    "mode": words.MODES,
-    "energy": words.ENERGIES,
-}
 _TEMPI: Final = torch.arange(words.TEMPO_RANGE_BPM[0], words.TEMPO_RANGE_BPM[1] + 1).float()
 
 
@@ -130,7 +121,7 @@ def _lay_numbers_in_line(encoder: T5EncoderModel, reader: PreTrainedTokenizerFas
 
 def teach(encoder: T5EncoderModel, reader: PreTrainedTokenizerFast, *, steps: int, batch: int) -> float:
     """Teach the encoder to tell attributes at every position; answers the last loss, in nats."""
-    heads = nn.Linear(WIDTH, sum(len(c) for c in _CLASSES.values()) + len(_TEMPI))
+    heads = nn.Linear(WIDTH, sum(len(c) for c in briefs.CLASSES.values()) + len(_TEMPI))
     optimizer = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], lr=1.5e-3)
     smooth = math.nan
     for step in range(steps):
@@ -154,7 +145,7 @@ def teach(encoder: T5EncoderModel, reader: PreTrainedTokenizerFast, *, steps: in
 def _loss(logits: Tensor, mask: Tensor, songs: Sequence[Brief]) -> Tensor:
     """The sum over attributes of the cross entropy, averaged over all positions [B, E] of captions."""
     total, start = torch.zeros(()), 0
-    for name, classes in _CLASSES.items():
+    for name, classes in briefs.CLASSES.items():
         right = torch.tensor([classes.index(getattr(song, name)) for song in songs])
         part = logits[..., start : start + len(classes)].transpose(1, 2)  # [B, classes, E]
         each = F.cross_entropy(part, right[:, None].expand(-1, logits.shape[1]), reduction="none")

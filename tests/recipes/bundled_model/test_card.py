@@ -15,3 +15,10 @@ def test_every_attribute_has_its_row() -> None:
         assert f"| {name} | {found['adherence'][name]['right']:.2f} |" in text
         assert f"| {limit:.2f} |" in text
     assert "{" not in text
+
+
+def test_the_card_names_every_word_of_the_vocabulary_but_moods() -> None:
+    vocabulary = bundled_model().vocabulary
+    assert vocabulary is not None
+    text = card.TEMPLATE.read_text(encoding="utf-8")
+    assert [word for word in (*vocabulary.styles, *vocabulary.instruments) if word not in text] == []
